@@ -1,0 +1,59 @@
+# `make test` and `make demo` need nothing but python3 (3.11 to 3.13) and the network, once.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready
+DEMO ?= runs/demo
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := test
+.PHONY: test lint demo build lock clean
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+# pyright does not follow an editable install's mapped folders, so it reads the installed wheel.
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build  # setuptools would pack what an older build left there
+	@set -e; installed=$$(mktemp -d); trap 'rm -rf "$$installed"' EXIT; \
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation \
+	  --target "$$installed" .; \
+	cp pyproject.toml "$$installed"; cd "$$installed"; \
+	echo "pyright (on the installed package)"; \
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+demo: $(READY)
+	$(BIN)/python -m tflm.tasks.demo_corpus $(DEMO)/data
+	$(BIN)/tflm train --data $(DEMO)/data --languages en-de --out $(DEMO)/run
+	$(BIN)/tflm evaluate $(DEMO)/run --data $(DEMO)/data
+	$(BIN)/tflm export $(DEMO)/run saved_models/demo
+	$(BIN)/tflm predict saved_models/demo "The farmer who sold the horse is not waiting for me."
+
+build: $(READY)
+	rm -rf build
+	$(BIN)/python -m build --no-isolation
+
+# Needs uv (https://docs.astral.sh/uv): the newest versions pyproject.toml allows, with their hashes.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --upgrade --quiet --custom-compile-command "make lock" \
+	  --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .pytest_cache .ruff_cache
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(0 if (3, 11) <= v <= (3, 13) else "tflm needs Python 3.11, 3.12 or 3.13; " \
+	  "$(PYTHON) is %d.%d. Say: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV): a few minutes, the first time only."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@
