@@ -1,0 +1,1 @@
+"""Layers of `keras.ops`: attention, masks, positions, feed-forward, blocks, embeddings."""

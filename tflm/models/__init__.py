@@ -1,0 +1,89 @@
+"""Architectures. The file's name is the architecture's name: adding a file is all it takes."""
+
+import dataclasses
+import importlib
+import math
+import pkgutil
+from typing import Any
+
+import keras
+
+from tflm.models.base import EncoderDecoder, Model
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def _leaves(cls: type[Model]) -> list[type[Model]]:
+    if cls.PRESETS:
+        return [cls]
+    return [leaf for child in cls.__subclasses__() for leaf in _leaves(child)]
+
+
+ARCHITECTURES = {cls.__module__.rpartition(".")[2]: cls for cls in _leaves(Model)}
+
+
+def find(name: str) -> tuple[type[Model], Any]:
+    """The class and the `Config` that "architecture/preset" names, "transformer/base" say.
+
+    Raises:
+        ValueError: no such architecture or preset; the message lists the known ones.
+    """
+    architecture, _, preset = name.partition("/")
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"`name` must be one of {sorted(ARCHITECTURES)}, a slash and a preset. "
+            f"Received: name={name!r}"
+        )
+    cls = ARCHITECTURES[architecture]
+    if preset not in cls.PRESETS:
+        known = [f"{architecture}/{known}" for known in cls.PRESETS]
+        raise ValueError(f"`name` must be one of {known}. Received: name={name!r}")
+    return cls, cls.PRESETS[preset]
+
+
+def build(name: str, **kwargs: Any) -> Model:
+    """A model with fresh weights, as "architecture/preset" names it.
+
+    Args:
+        name: for example "transformer/base".
+        **kwargs: passed to the class: `dtype`, `name`.
+
+    Raises:
+        ValueError: no such architecture or preset; the message lists the known ones.
+    """
+    cls, config = find(name)
+    return cls(config, **kwargs)
+
+
+def num_parameters(name: str) -> int:
+    """Weights of "architecture/preset", counted without allocating them.
+
+    Raises:
+        ValueError: no such architecture or preset; the message lists the known ones.
+    """
+    cls, config = find(name)
+    with keras.StatelessScope():  # variables get shapes, no values
+        model = cls(config)
+        model.build(None)
+    return sum(math.prod(weight.shape) for weight in model.weights)
+
+
+def presets() -> list[dict[str, Any]]:
+    """The zoo as rows: `name`, `parameters`, and the fields of the config."""
+    names = [f"{name}/{preset}" for name, cls in ARCHITECTURES.items() for preset in cls.PRESETS]
+    return [
+        {"name": name, "parameters": num_parameters(name), **dataclasses.asdict(find(name)[1])}
+        for name in names
+    ]
+
+
+__all__ = [
+    "ARCHITECTURES",
+    "EncoderDecoder",
+    "Model",
+    "build",
+    "find",
+    "num_parameters",
+    "presets",
+]
