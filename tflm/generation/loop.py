@@ -1,0 +1,158 @@
+"""The one decoding loop: prompt in, texts out, for every model and every strategy.
+
+It runs eagerly, in a `tf.function` and in a SavedModel on a stock server: core TensorFlow ops only,
+and the cache grows by a position per step, so that short outputs cost short attention.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tflm.generation.constraints import (
+    Limits,
+    block_early_eos,
+    block_repeated_ngrams,
+    penalize_repetition,
+)
+from tflm.generation.protocol import Decode, Generated, Request, State, Strategy, Tensor
+
+
+def generate(
+    decode: Decode,
+    cache: dict[str, Any],
+    prompt_ids: Tensor,
+    *,
+    strategy: Strategy,
+    limits: Limits,
+    eos_id: int,
+    pad_id: int,
+    seed: Tensor | int | None = None,
+    max_lengths: Tensor | None = None,
+) -> Generated:
+    """Continues every prompt until eos or the length limit.
+
+    Rows do not influence each other: a batch answers each sentence as if it were alone.
+
+    Args:
+        decode: The model's step, `decode(token_ids, cache, index) -> (logits, cache)`.
+        cache: The cache before the prompt, with B rows in `"step"`; only `"step"` is expanded to
+            beams and reordered, `"memory"` stays as it is.
+        prompt_ids: (B, P) int32, P at least 1; for an encoder-decoder the bos column.
+        strategy: `Greedy`, `Sample` or `Beam`.
+        limits: Lengths and repetition.
+        eos_id: The id that ends a text.
+        pad_id: The id written after the end.
+        seed: For `Sample`: (B,) int32, one per row; one integer, from which every row gets its
+            own; or None for a new one at every call.
+        max_lengths: (B,) int32, each row's own `max_length`, clipped to 1 .. `limits.max_length`.
+
+    Returns:
+        The texts, `num_return` per sentence for a `Beam`, else one.
+
+    Raises:
+        ValueError: `prompt_ids`, `max_lengths` or `seed` has the wrong shape.
+    """
+    prompt_ids = tf.cast(prompt_ids, tf.int32)
+    if prompt_ids.shape.rank != 2 or prompt_ids.shape[1] == 0:
+        raise ValueError(
+            "`prompt_ids` must have shape (batch, length) with at least one token per row. "
+            f"Received: shape={prompt_ids.shape}"
+        )
+    request = Request(
+        prompt_ids=prompt_ids,
+        max_lengths=_row_limits(max_lengths, tf.shape(prompt_ids)[0], limits.max_length),
+        max_length=limits.max_length,
+        eos_id=eos_id,
+        pad_id=pad_id,
+        seed=seed,
+    )
+    rows = tf.repeat(tf.range(request.batch_size), strategy.num_beams)  # (N,)
+
+    def choose(
+        logits: Tensor, history: Tensor, step: Tensor, step_cache: Any, state: State
+    ) -> tuple[Tensor, Any, State]:
+        """Appends a token to the history, and moves history and cache to the surviving rows."""
+        logits = tf.cast(logits[:, -1], tf.float32)  # (N, V)
+        logits, log_normalizers = _constrained(logits, history, step, limits, request)
+        tokens, parents, state = strategy.choose(
+            logits, log_normalizers, history, step, state, request
+        )
+        if parents is not None:
+            history, step_cache = _take_rows((history, step_cache), parents)
+        return tf.concat([history, tokens[:, None]], axis=1), step_cache, state
+
+    # The prompt runs once per sentence; beams are copies of what it left.
+    logits, prefilled = decode(prompt_ids, cache, tf.constant(0))
+    logits, history, step_cache = logits[:, -1:], prompt_ids, prefilled["step"]
+    if strategy.num_beams > 1:
+        logits, history, step_cache = _take_rows((logits, history, step_cache), rows)
+    history, step_cache, state = choose(
+        logits, history, tf.constant(1), step_cache, strategy.start(request)
+    )
+
+    def is_running(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State) -> Tensor:
+        return (step < limits.max_length) & tf.logical_not(strategy.is_done(state))
+
+    def advance(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State):
+        step_cache = tf.nest.pack_sequence_as(prefilled["step"], flat_cache)
+        index = tf.shape(history)[1] - 1
+        latest = history[:, -1][:, None]  # (N, 1), of static width
+        logits, after = decode(latest, {**prefilled, "step": step_cache}, index)
+        history, step_cache, state = choose(logits, history, step + 1, after["step"], state)
+        flat_cache = tf.nest.flatten(step_cache)
+        return step + 1, history, list(map(tf.ensure_shape, flat_cache, invariants[2])), state
+
+    variables = (tf.constant(1), history, tf.nest.flatten(step_cache), state)
+    invariants = _shape_invariants(*variables)
+    _, history, _, state = tf.while_loop(
+        is_running, advance, variables, shape_invariants=invariants
+    )
+    return strategy.finish(history, state, request)
+
+
+def _row_limits(max_lengths: Tensor | None, batch_size: Tensor, max_length: int) -> Tensor:
+    if max_lengths is None:
+        return tf.fill(batch_size[None], max_length)
+    max_lengths = tf.cast(max_lengths, tf.int32)
+    if max_lengths.shape.rank != 1:
+        raise ValueError(
+            f"`max_lengths` must have shape (batch,). Received: shape={max_lengths.shape}"
+        )
+    return tf.clip_by_value(max_lengths, 1, max_length)
+
+
+def _constrained(
+    logits: Tensor, history: Tensor, step: Tensor, limits: Limits, request: Request
+) -> tuple[Tensor, Tensor]:
+    """Logits (N, V) with blocked tokens at minus infinity, and log-normalizers (N,).
+
+    The repetition penalty changes the distribution; blocking only takes choices away from it, so
+    what is left keeps the model's log-probabilities and hypotheses stay comparable.
+    """
+    exempt = (request.pad_id, request.eos_id)
+    logits = penalize_repetition(logits, history, limits.repetition_penalty, exempt)
+    log_normalizers = tf.reduce_logsumexp(logits, axis=-1)
+    logits = block_repeated_ngrams(logits, history, limits.no_repeat_ngram_size, exempt)
+    logits = block_early_eos(logits, step, limits.min_length, request.eos_id)
+    return logits, log_normalizers
+
+
+def _take_rows(nest: Any, rows: Tensor) -> Any:
+    return tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), nest)
+
+
+def _shape_invariants(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State):
+    """What keeps its size in the loop: of the cache all but rows and, at rank 4, positions."""
+
+    def cached(tensor: Tensor) -> tf.TensorShape:
+        sizes = [None, *tensor.shape[1:]]
+        if tensor.shape.rank == 4:
+            sizes[2] = None  # (N, H, t, K)
+        return tf.TensorShape(sizes)
+
+    return (
+        step.shape,
+        tf.TensorShape([None, None]),
+        [cached(tensor) for tensor in flat_cache],
+        {name: tf.TensorShape([None] * value.shape.rank) for name, value in state.items()},
+    )
