@@ -1,0 +1,153 @@
+import json
+import pathlib
+
+import pytest
+
+from tflm.eval.evaluation import evaluate
+from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.ter import TER
+from tflm.eval.reports import Example, Report, escape_line, unescape_line
+
+SOURCES = ["Where is <the> | park?", "two\nlines", "C:\\new", "What is `this`?", "end"]
+REFERENCES = [["公园在哪里？", "公园在哪儿？"], "两行", "新的", "这是什么？", "结束"]
+HYPOTHESES = ["公园在哪里?", "两\n行", "C:\\新\\n", "", "这是\r什么"]
+
+
+@pytest.fixture
+def report():
+    return evaluate(
+        HYPOTHESES,
+        SOURCES,
+        REFERENCES,
+        [BLEU("zh"), TER("zh")],
+        task="translation",
+        data="five sentences, en-zh",
+        settings={"strategy": "Beam(num_beams=4)", "alpha": 0.6, "note": "a|b"},
+        num_resamples=30,
+        num_shown=3,
+    )
+
+
+def test_a_written_report_reads_back_the_same(report, tmp_path):
+    report.write(tmp_path / "run" / "report")
+    assert Report.read(tmp_path / "run" / "report") == report
+
+
+def test_the_same_report_is_the_same_bytes(report, tmp_path):
+    report.write(tmp_path / "first")
+    report.write(tmp_path / "second")
+    for name in ("report.json", "report.md", "hypotheses.txt"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_three_files_are_written_and_nothing_else(report, tmp_path):
+    report.write(tmp_path)
+    report.write(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "hypotheses.txt",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_a_hypothesis_is_a_line(report, tmp_path):
+    report.write(tmp_path)
+    lines = (tmp_path / "hypotheses.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == ["公园在哪里?", "两\\n行", "C:\\\\新\\\\n", "", "这是\\r什么"]
+    assert [unescape_line(line) for line in lines] == HYPOTHESES
+
+
+@pytest.mark.parametrize("text", ["", "plain 中文", "\n", "\\n", "\\\n", "\\\\n\r\n", "end\\"])
+def test_escaping_is_lossless_and_keeps_one_line(text):
+    assert unescape_line(escape_line(text)) == text
+    assert "\n" not in escape_line(text)
+    assert "\r" not in escape_line(text)
+
+
+@pytest.mark.parametrize("fails_at", ["report.json", "report.md", "hypotheses.txt"])
+def test_a_failed_write_leaves_the_earlier_report(report, tmp_path, monkeypatch, fails_at):
+    report.write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_text = pathlib.Path.write_text
+
+    def full_disk(path, *args, **kwargs):
+        if fails_at in path.name:
+            raise OSError("No space left on device")
+        return write_text(path, *args, **kwargs)
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full_disk)
+    other = evaluate(["x"], None, ["y"], [BLEU("de")], num_resamples=0)
+    with pytest.raises(OSError, match="No space left"):
+        other.write(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_settings_that_json_cannot_hold_leave_the_earlier_report(report, tmp_path):
+    report.write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other = evaluate(["x"], None, ["y"], [BLEU("de")], settings={"a": object()}, num_resamples=0)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        other.write(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_json_carries_scores_with_settings_and_readable_text(report):
+    text = report.to_json()
+    values = json.loads(text)
+    assert values["num_examples"] == 5
+    assert [score["name"] for score in values["scores"]] == ["bleu", "ter"]
+    assert values["scores"][0]["signature"].startswith("nrefs:var|case:mixed|eff:no|tok:zh")
+    assert values["scores"][0]["interval"]["num_resamples"] == 30
+    assert "公园在哪里？" in text
+    assert values["examples"][1]["hypothesis"] == "两\n行"
+
+
+def test_markdown_has_a_row_for_each_score_and_quotes_nothing_wrongly(report):
+    lines = report.to_markdown().splitlines()
+    assert lines[0] == "# Evaluation: translation"
+    assert lines[2] == "Data: five sentences, en-zh"
+    assert lines[4] == "Number of examples: 5"
+    rows = [line for line in lines if line.startswith(("| BLEU", "| TER (lower is better)"))]
+    assert len(rows) == 2
+    assert all(line.replace("\\|", "").count("|") == 5 for line in rows)
+    assert f"| {report['bleu'].value:.2f} |" in rows[0]
+    assert "at 95 %" in rows[0]
+    assert r"| note | a\|b |" in lines
+    assert "    source      Where is <the> | park?" in lines
+    assert lines.count("    reference   公园在哪儿？") == 1
+    assert "    hypothesis  两\\n行" in lines
+
+
+def test_markdown_of_a_bare_report_has_no_empty_sections():
+    report = evaluate(["x"], None, ["x"], [BLEU("de")], num_resamples=0, num_shown=0)
+    lines = report.to_markdown().splitlines()
+    assert lines[:3] == ["# Evaluation", "", "Number of examples: 1"]
+    assert not [line for line in lines if line.startswith("##")]
+
+
+def test_the_terminal_table_shows_every_score_within_its_width(report):
+    text = report.to_text(width=90)
+    assert f"{report['bleu'].value:.2f}" in text
+    assert "TER (lower is better)" in text
+    assert "number of examples: 5" in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 90
+    assert text == report.to_text(width=90)
+
+
+def test_brackets_in_a_description_are_text():
+    report = evaluate(["x"], None, ["x"], [BLEU("de")], data="[bold]test[/]", num_resamples=0)
+    assert "[bold]test[/]" in report.to_text()
+
+
+def test_an_example_shows_every_reference():
+    example = Example("a", "b", ("c", "d"))
+    assert example.format(indent=" ") == (
+        " source      a\n hypothesis  b\n reference   c\n reference   d"
+    )
+    assert Example("", "b", ("c",)).format() == "hypothesis  b\nreference   c"
+
+
+def test_an_unknown_score_lists_the_known_ones(report):
+    with pytest.raises(KeyError, match="`name` must be one of bleu, ter. Received: name='rouge'"):
+        report["rouge"]
