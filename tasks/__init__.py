@@ -1,0 +1,6 @@
+"""Tasks: networks with the text on both sides of them."""
+
+from tflm.tasks.base import Task
+from tflm.tasks.translation import Translation
+
+__all__ = ["Task", "Translation"]

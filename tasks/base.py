@@ -1,0 +1,266 @@
+"""What every task is: a `keras.Model` that takes raw text wherever a model takes arrays."""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tflm.training.files import write_atomically
+from tflm.training.weights import load_weights, save_weights
+
+CONFIG_FILE = "task.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class BatchStream:
+    """Batches of one pass over the data after another, without end, from any step on.
+
+    Args:
+        batches: has `epoch(number, start_batch) -> tf.data.Dataset` and `num_batches(number)`.
+        start_step: batches already taken, counted from the first pass.
+    """
+
+    def __init__(self, batches: Any, start_step: int = 0):
+        self.batches = batches
+        self.start_step = start_step
+
+    def dataset(self) -> tf.data.Dataset:
+        """The endless dataset of `(x, y, sample_weight)`."""
+        spec = self.batches.epoch(0).element_spec
+        return tf.data.Dataset.from_generator(self._generate, output_signature=spec).prefetch(4)
+
+    def _generate(self) -> Iterator[Any]:
+        number, skip = 0, self.start_step
+        while skip and skip >= self.batches.num_batches(number):
+            skip -= self.batches.num_batches(number)
+            number += 1
+        while True:
+            yield from self.batches.epoch(number, skip)
+            number, skip = number + 1, 0
+
+
+class Task(keras.Model):
+    """A network of the zoo, with the text on both sides of it.
+
+    A subclass says how raw examples become batches (`batches`), what text comes of text
+    (`answer`), and what rebuilds it (`to_files`, `from_files`).
+
+    Args:
+        model: a network of `tflm.models`.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("tflm")(cls)
+
+    def __init__(self, model: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.model = model
+        self.tokens = keras.metrics.Sum(name="tokens")
+        if not model.built:
+            model.build(None)
+        self.built = True
+
+    def batches(self, examples: Any, **options: Any) -> Any:
+        """Raw examples -> an object with `epoch(number, start_batch)` and `num_batches(number)`."""
+        raise NotImplementedError
+
+    def answer(self, texts: list[str], **options: Any) -> list[str]:
+        """A text for each text."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """What the network makes of ready arrays."""
+        return self.model(inputs, training=training)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answers text with text (one string with one, a list with a list); else `call`."""
+        if isinstance(inputs, str):
+            return self.answer([inputs], **kwargs)[0]
+        if isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs):
+            return self.answer(list(inputs), **kwargs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss; counts the tokens that it is taken over, for the logs."""
+        if sample_weight is not None:
+            self.tokens.update_state(ops.sum(sample_weight))
+        return super().compute_loss(
+            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
+        )
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        epochs: int = 1,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        start_step: int = 0,
+        data_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`keras.Model.fit`, which also takes raw examples.
+
+        Args:
+            x: raw examples (see the task), or what Keras takes: batches of arrays.
+            y: as Keras takes it; `None` with raw examples.
+            validation_data: raw examples or batches.
+            epochs: the last epoch's number, as in Keras.
+            initial_epoch: the first epoch's number, as in Keras.
+            steps_per_epoch: batches in an epoch; one pass over the data by default.
+            start_step: batches of the data already taken by an earlier run, which this one
+                continues.
+            data_options: options of `batches`: `tokens_per_batch`, `seed`, `max_length`, ...
+            **kwargs: passed to Keras: `callbacks`, `verbose`, ...
+
+        Returns:
+            Keras's `History`.
+        """
+        options = data_options or {}
+        if is_raw(validation_data):
+            held_out = {k: v for k, v in options.items() if k in ("tokens_per_batch",)}
+            validation_data = self.batches(validation_data, training=False, **held_out).epoch(0)
+        if is_raw(x):
+            batches = self.batches(x, training=True, **options)
+            steps_per_epoch = steps_per_epoch or batches.num_batches(0)
+            x = BatchStream(batches, start_step).dataset()
+        shared = {"validation_data": validation_data, **kwargs}
+        done = start_step % steps_per_epoch if steps_per_epoch and start_step else 0
+        if done:
+            # The rest of an epoch that was interrupted, then whole epochs.
+            x = rest_and_more(x, steps_per_epoch - done)
+            super().fit(
+                x[0],
+                y,
+                epochs=initial_epoch + 1,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch - done,
+                **shared,
+            )
+            initial_epoch, x = initial_epoch + 1, x[1]
+        return super().fit(
+            x,
+            y,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            **shared,
+        )
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, which also takes raw examples."""
+        if is_raw(x):
+            x = self.batches(x, training=False).epoch(0)
+        return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x: Any, **kwargs: Any) -> Any:
+        """Answers a list of texts with a list of texts; else `keras.Model.predict`."""
+        if isinstance(x, (list, tuple)) and all(isinstance(text, str) for text in x):
+            return self.answer(list(x), **kwargs)
+        return super().predict(x, **kwargs)
+
+    def to_files(self, directory: pathlib.Path) -> dict[str, Any]:
+        """Writes what is not JSON into `directory`; returns the JSON that rebuilds the task."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_files(cls, directory: pathlib.Path, config: dict[str, Any], **kwargs: Any) -> "Task":
+        """The inverse of `to_files`, with fresh weights."""
+        raise NotImplementedError
+
+    def save_pretrained(self, directory: str | os.PathLike) -> None:
+        """Writes configuration, weights and tokenizers into one directory.
+
+        `task.json` is written last: a directory that has it is complete.
+        """
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / CONFIG_FILE).unlink(missing_ok=True)
+        config = {"task": type(self).__name__, **self.to_files(directory)}
+        save_weights(self.model, directory / WEIGHTS_FILE)
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        write_atomically(
+            directory / CONFIG_FILE,
+            lambda path: pathlib.Path(path).write_text(text + "\n", encoding="utf-8"),
+        )
+
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike, **kwargs: Any) -> "Task":
+        """Reads a directory that `save_pretrained` wrote.
+
+        Args:
+            directory: the directory.
+            **kwargs: passed to the network: `dtype`.
+
+        Raises:
+            FileNotFoundError: it holds no complete task.
+            ValueError: it holds another task.
+        """
+        directory = pathlib.Path(directory)
+        path = directory / CONFIG_FILE
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"`directory` must hold a saved task ({CONFIG_FILE}). Received: {directory}"
+            )
+        config = json.loads(path.read_text(encoding="utf-8"))
+        known = {child.__name__: child for child in subclasses(Task)}
+        found = known.get(config.get("task"))
+        if found is None or not issubclass(found, cls):
+            raise ValueError(
+                f"`directory` must hold a task of class {cls.__name__}. "
+                f"Received: {config.get('task')!r} in {directory}"
+            )
+        task = found.from_files(directory, config, **kwargs)
+        load_weights(task.model, directory / WEIGHTS_FILE)
+        return task
+
+
+def subclasses(cls: type) -> list[type]:
+    """Every class derived from `cls`, near and far."""
+    return [leaf for child in cls.__subclasses__() for leaf in (child, *subclasses(child))]
+
+
+def is_raw(examples: Any) -> bool:
+    """Whether `examples` are raw text rather than batches of arrays."""
+    if isinstance(examples, tf.data.Dataset):
+        spec = tf.nest.flatten(examples.element_spec)
+        return all(getattr(part, "dtype", None) == tf.string for part in spec)
+    no_text = (dict, str, Iterator, keras.utils.PyDataset)
+    if isinstance(examples, no_text) or not isinstance(examples, Iterable):
+        return False
+    first = next(iter(examples), None)
+    return isinstance(first, (list, tuple)) and all(isinstance(part, str) for part in first)
+
+
+def rest_and_more(stream: tf.data.Dataset, steps: int) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """One pass over `stream` in two datasets: its first `steps` elements, and those after."""
+    iterator = iter(stream)
+
+    def more() -> Iterator[Any]:
+        while True:
+            yield next(iterator)
+
+    def first() -> Iterator[Any]:
+        for _ in range(steps):
+            yield next(iterator)
+
+    spec = stream.element_spec
+    return (
+        tf.data.Dataset.from_generator(first, output_signature=spec),
+        tf.data.Dataset.from_generator(more, output_signature=spec),
+    )

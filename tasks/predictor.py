@@ -1,0 +1,96 @@
+"""Answers from whatever holds a model: a run, a saved task, or a SavedModel."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the ops that SavedModels use
+
+from tflm.tasks.base import CONFIG_FILE
+from tflm.tasks.translation import Translation
+
+Predict = Callable[[list[str]], list[dict[str, Any]]]
+_TEXTS_PER_CALL = 64
+
+
+def task_directory(path: pathlib.Path) -> pathlib.Path:
+    """The saved task in a run's directory, or the directory itself if it is one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for directory in (path, path / "model"):
+        if (directory / CONFIG_FILE).is_file():
+            return directory
+    raise FileNotFoundError(
+        f"`run` must be a directory of `tflm train`, finished, or a saved task. Received: {path}"
+    )
+
+
+def saved_model_directory(path: pathlib.Path) -> pathlib.Path | None:
+    """The SavedModel at `path`, or the highest version in it; `None` where there is none."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [child for child in path.glob("*") if child.name.isdigit()]
+    versions = [child for child in versions if (child / "saved_model.pb").is_file()]
+    return max(versions, key=lambda child: int(child.name), default=None)
+
+
+def run_languages(path: pathlib.Path) -> tuple[str, str]:
+    """The languages that a run was trained on.
+
+    Raises:
+        ValueError: `path` is not a run.
+    """
+    config = path / "run.json"
+    if not config.is_file():
+        raise ValueError(
+            f"`languages` must be given for a model that is not a run's directory. Received: {path}"
+        )
+    source, target = json.loads(config.read_text(encoding="utf-8"))["languages"]
+    return source, target
+
+
+def open_predictor(path: pathlib.Path) -> Predict:
+    """A function from texts to answers, each with `text`, `score` and `truncated`.
+
+    Raises:
+        FileNotFoundError: `path` holds no model.
+    """
+    directory = saved_model_directory(path)
+    return _from_saved_model(directory) if directory else _from_task(task_directory(path))
+
+
+def _from_task(directory: pathlib.Path) -> Predict:
+    task = Translation.from_pretrained(directory)
+
+    def predict(texts: list[str]) -> list[dict[str, Any]]:
+        found = task.n_best(texts)
+        rows = zip(found["text"], found["score"], found["truncated"], strict=True)
+        return [
+            {"text": text[0], "score": score[0], "truncated": truncated}
+            for text, score, truncated in rows
+        ]
+
+    return predict
+
+
+def _from_saved_model(directory: pathlib.Path) -> Predict:
+    loaded = tf.saved_model.load(str(directory))
+    serve = loaded.signatures["serving_default"]
+
+    def predict(texts: list[str]) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(texts), _TEXTS_PER_CALL):
+            found = serve(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
+            columns = {name: value.numpy().tolist() for name, value in found.items()}
+            columns["text"] = [text.decode() for text in columns["text"]]
+            answers += [
+                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+            ]
+        return answers
+
+    predict.module = loaded  # its variables live as long as it does
+    return predict

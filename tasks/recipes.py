@@ -1,0 +1,129 @@
+"""Recipes: a data set, the settings that suit it, the command, and the number to expect.
+
+    tflm train --recipe multi30k_en_de --data ../shared/data/multi30k --out runs/m30k
+
+A recipe is data. Its numbers are measured with the command above and stand in the README with
+seed, time and hardware.
+"""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides how a translation model is trained and scored."""
+
+    preset: str = "transformer/tiny"
+    vocab_size: int = 8000
+    joint: bool = True
+    algorithm: str = "bpe"
+    dropout: float = 0.1
+    label_smoothing: float = 0.1
+    learning_rate: float = 2e-3
+    warmup_steps: int = 1000
+    epochs: int = 30
+    tokens_per_batch: int = 4096
+    max_length: int = 128
+    sampling_alpha: float = 0.0
+    average_last: int = 5
+    ema: float = 0.0
+    score_every: int = 10
+    beam: int = 5
+    seed: int = 1
+    dtype: str = "mixed_bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A data set's files and the settings for it.
+
+    Args:
+        name: what `--recipe` takes.
+        source_language: two-letter code of the source.
+        target_language: two-letter code of the target; it chooses BLEU's tokenizer.
+        files: the files of each split, relative to `--data`: two parallel files, or one TSV.
+        columns: columns of source and target in a TSV.
+        holdout: with no files for "valid": every so many lines of "train" are held out.
+        test: which split the published score is on.
+        settings: the settings.
+        expect: what it gave, with the metric.
+    """
+
+    name: str
+    source_language: str
+    target_language: str
+    files: dict[str, tuple[str, ...]]
+    columns: tuple[int, int] = (0, 1)
+    holdout: int = 0
+    test: str = "test"
+    settings: Settings = Settings()
+    expect: str = ""
+
+
+def _multi30k(source: str, target: str, **changes: Any) -> Recipe:
+    names = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
+    files = {
+        split: tuple(f"{name}.{language}.gz" for language in (source, target))
+        for split, name in names.items()
+    }
+    settings = Settings(
+        dropout=0.3,
+        learning_rate=5e-3,
+        warmup_steps=2000,
+        epochs=75,
+        average_last=10,
+    )
+    return Recipe(
+        name=f"multi30k_{source}_{target}",
+        source_language=source,
+        target_language=target,
+        files=files,
+        settings=settings,
+        **changes,
+    )
+
+
+def _tatoeba(source: str, target: str, **changes: Any) -> Recipe:
+    columns = {"en": 0, "zh": 1}
+    settings = Settings(
+        vocab_size=5000,
+        joint=False,
+        dropout=0.3,
+        learning_rate=5e-3,
+        warmup_steps=2000,
+        epochs=50,
+        average_last=10,
+    )
+    return Recipe(
+        name=f"tatoeba_{source}_{target}",
+        source_language=source,
+        target_language=target,
+        files={"train": ("train.tsv.gz",), "test": ("dev.tsv",)},
+        columns=(columns[source], columns[target]),
+        holdout=50,
+        settings=settings,
+        **changes,
+    )
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        _multi30k("en", "de"),
+        _multi30k("de", "en"),
+        _tatoeba("en", "zh"),
+        _tatoeba("zh", "en"),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        ValueError: there is none; the message lists the known ones.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}. Received: recipe={name!r}")
+    return RECIPES[name]

@@ -1,0 +1,146 @@
+"""Where a task's pairs come from: a file, a directory of splits, or a recipe's data set."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator
+
+from tflm.data import BadLineReport, JsonLines, ParallelFiles, TsvFile
+from tflm.tasks.recipes import Recipe
+
+Pairs = Iterable[tuple[str, ...]]
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class EveryNth:
+    """Every `n`-th row of a source, or with `others` all the rest.
+
+    Args:
+        rows: a re-iterable source.
+        n: the distance between the rows picked; the first row picked is row `n - 1`.
+        others: yield what is not picked instead.
+    """
+
+    rows: Pairs
+    n: int
+    others: bool = False
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        for number, row in enumerate(self.rows, start=1):
+            if (number % self.n == 0) != self.others:
+                yield row
+
+
+def recipe_data(
+    recipe: Recipe, directory: pathlib.Path, on_bad: str, report: BadLineReport
+) -> dict[str, Pairs]:
+    """The recipe's splits as sources of pairs.
+
+    Raises:
+        FileNotFoundError: a file of the recipe is missing.
+    """
+    data: dict[str, Pairs] = {}
+    for split, names in recipe.files.items():
+        paths = [directory / name for name in names]
+        for path in paths:
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"`data` must be a directory with {names} for recipe {recipe.name}. "
+                    f"Received: no file {path}"
+                )
+        if len(paths) == 2:
+            data[split] = ParallelFiles(*paths, on_bad=on_bad, report=report)
+        else:
+            data[split] = TsvFile(paths[0], recipe.columns, on_bad=on_bad, report=report)
+    if recipe.holdout:
+        rows = data["train"]
+        data["train"] = EveryNth(rows, recipe.holdout, others=True)
+        data["valid"] = EveryNth(rows, recipe.holdout)
+    return data
+
+
+def open_pairs(path: pathlib.Path, on_bad: str, report: BadLineReport) -> Pairs:
+    """The pairs of one file: `.tsv` (two columns) or `.jsonl` (`source`, `target`), plain or gzip.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: its name ends in neither.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`data` must be a file that exists. Received: {path}")
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".tsv", ".txt")):
+        return TsvFile(path, on_bad=on_bad, report=report)
+    if name.endswith((".jsonl", ".json")):
+        return JsonLines(path, on_bad=on_bad, report=report)
+    raise ValueError(
+        f"`data` must end in .tsv or .jsonl, or in one of them and .gz. Received: {path}"
+    )
+
+
+def directory_data(
+    directory: pathlib.Path, languages: tuple[str, str], on_bad: str, report: BadLineReport
+) -> dict[str, Pairs]:
+    """The splits in a directory: `train.en` and `train.de`, `train.tsv` or `train.jsonl`.
+
+    Each may end in `.gz`; "valid" and "test" are optional, and "val" and "dev" are other names of
+    "valid".
+
+    Raises:
+        FileNotFoundError: there is no split called "train".
+    """
+    data: dict[str, Pairs] = {}
+    for split in SPLITS:
+        for name in (split, *(("val", "dev") if split == "valid" else ())):
+            found = find_split(directory, name, languages, on_bad, report)
+            if found is not None:
+                data[split] = found
+                break
+    if "train" not in data:
+        source, target = languages
+        raise FileNotFoundError(
+            f"`data` must hold train.{source} and train.{target}, train.tsv or train.jsonl, "
+            f"plain or .gz. Received: {directory}"
+        )
+    return data
+
+
+def find_split(
+    directory: pathlib.Path,
+    name: str,
+    languages: tuple[str, str],
+    on_bad: str,
+    report: BadLineReport,
+) -> Pairs | None:
+    """The pairs of the split called `name` in a directory, `None` where it has none."""
+    for end in ("", ".gz"):
+        pair = [directory / f"{name}.{language}{end}" for language in languages]
+        if all(path.is_file() for path in pair):
+            return ParallelFiles(*pair, on_bad=on_bad, report=report)
+        for kind in ("tsv", "jsonl"):
+            path = directory / f"{name}.{kind}{end}"
+            if path.is_file():
+                return open_pairs(path, on_bad, report)
+    return None
+
+
+def open_split(
+    path: pathlib.Path, split: str, languages: tuple[str, str], on_bad: str, report: BadLineReport
+) -> Pairs:
+    """The pairs of a file, or of one split of a directory.
+
+    Raises:
+        FileNotFoundError: there is no such file or split.
+        ValueError: the file's name does not say what it is.
+    """
+    if not path.is_dir():
+        return open_pairs(path, on_bad, report)
+    found = find_split(path, split, languages, on_bad, report)
+    if found is None:
+        source, target = languages
+        raise FileNotFoundError(
+            f"`data` must hold {split}.{source} and {split}.{target}, {split}.tsv or "
+            f"{split}.jsonl, plain or .gz. Received: {path}"
+        )
+    return found

@@ -1,0 +1,59 @@
+"""SavedModels as TF Serving wants them: `<name>/<version>/`, complete or absent."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def next_version(directory: str | os.PathLike) -> int:
+    """The number after the highest version in `directory`, 1 where there is none."""
+    path = pathlib.Path(directory)
+    versions = [int(child.name) for child in path.glob("*") if child.name.isdigit()]
+    return max(versions, default=0) + 1
+
+
+def save(
+    module: tf.Module,
+    signatures: dict[str, Callable],
+    directory: str | os.PathLike,
+    version: int | None = None,
+) -> pathlib.Path:
+    """Writes one version of a model.
+
+    The version is written under a temporary name that no server loads and renamed when it is
+    complete, so a server polling `directory` never sees half of it.
+
+    Args:
+        module: holds every variable, tokenizer and table that the signatures use.
+        signatures: `tf.function`s with an input signature, by name.
+        directory: the model's directory; versions are numbered directories inside.
+        version: a positive number; the next free one by default.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        ValueError: `version` is not positive.
+        FileExistsError: `version` exists.
+    """
+    directory = pathlib.Path(directory)
+    version = next_version(directory) if version is None else version
+    if version < 1:
+        raise ValueError(f"`version` must be at least 1. Received: version={version}")
+    final = directory / str(version)
+    if final.exists():
+        raise FileExistsError(f"`version` must not exist yet. Received: {final}")
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = tempfile.mkdtemp(prefix=".writing-", dir=directory)
+    try:
+        tf.saved_model.save(module, temporary, signatures=signatures)
+        os.chmod(temporary, 0o755)
+        os.rename(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return final

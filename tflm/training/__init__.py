@@ -1,0 +1,1 @@
+"""Losses, schedules, checkpoints, averaging, progress: what `fit` takes from outside a model."""

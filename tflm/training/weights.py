@@ -1,0 +1,90 @@
+"""A model's weights as named arrays: saved, loaded, averaged."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tflm.training.files import load_tensors, save_tensors
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """The weights of a Keras model by path, seeds and metrics left out.
+
+    Args:
+        model: a built `keras.Model` or layer.
+
+    Returns:
+        Arrays by variable path, without the model's own name in front.
+    """
+    return {_name(model, weight): np.asarray(weight) for weight in model.weights}
+
+
+def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
+    """Puts named arrays into a model.
+
+    Raises:
+        ValueError: names or shapes disagree; the message lists every one.
+    """
+    own = {_name(model, weight): weight for weight in model.weights}
+    wrong = [f"missing  {name} {tuple(own[name].shape)}" for name in sorted(own.keys() - weights)]
+    wrong += [f"surplus  {name} {weights[name].shape}" for name in sorted(weights.keys() - own)]
+    wrong += [
+        f"shape    {name} {tuple(own[name].shape)}, received {weights[name].shape}"
+        for name in sorted(own.keys() & weights)
+        if tuple(own[name].shape) != tuple(weights[name].shape)
+    ]
+    if wrong:
+        lines = "\n  ".join(wrong)
+        raise ValueError(f"`weights` must match the model's weights. Received:\n  {lines}")
+    for name, weight in own.items():
+        weight.assign(weights[name])
+
+
+def save_weights(model: Any, path: str | os.PathLike) -> None:
+    """Writes a model's weights as safetensors, whole or not at all."""
+    save_tensors(path, weights_of(model))
+
+
+def load_weights(model: Any, path: str | os.PathLike) -> None:
+    """Reads weights that `save_weights` wrote into a model of the same architecture.
+
+    Raises:
+        ValueError: names or shapes disagree; the message lists every one.
+    """
+    set_weights(model, load_tensors(path)[0])
+
+
+def average_weights(paths: Iterable[str | os.PathLike]) -> dict[str, np.ndarray]:
+    """The mean of several weight files, the last `k` epochs of a run say.
+
+    Vaswani et al. 2017, section 6.1, average the last 5 checkpoints of a run. Sums are kept in
+    float64, one file is in memory at a time.
+
+    Args:
+        paths: files that `save_weights` wrote.
+
+    Raises:
+        ValueError: there are no paths, or the files name different weights.
+    """
+    paths = list(paths)
+    if not paths:
+        raise ValueError("`paths` must name at least one file. Received: paths=[]")
+    total: dict[str, np.ndarray] = {}
+    dtypes: dict[str, np.dtype] = {}
+    for path in paths:
+        weights, _ = load_tensors(path)
+        if total and weights.keys() != total.keys():
+            raise ValueError(
+                "`paths` must hold the same weights in every file. Received: "
+                f"{path} differs in {sorted(weights.keys() ^ total.keys())}"
+            )
+        for name, array in weights.items():
+            dtypes[name] = array.dtype
+            total[name] = total.get(name, 0.0) + array.astype("float64")
+    return {name: (array / len(paths)).astype(dtypes[name]) for name, array in total.items()}
+
+
+def _name(model: Any, weight: Any) -> str:
+    return weight.path.removeprefix(f"{model.name}/")
