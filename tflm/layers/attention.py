@@ -30,7 +30,8 @@ def attend(query: Any, key: Any, value: Any, attention_mask: Any = None, drop: A
     scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, H, T, S)
     if attention_mask is not None:
         scores = scores + attention_bias(attention_mask, scores.dtype)
-    weights = ops.softmax(scores, axis=-1)
+    # Keras warns of a softmax over a single key, which the first step of decoding is about.
+    weights = 0.0 * scores + 1.0 if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
     if drop is not None:
         weights = drop(weights)
     return ops.matmul(weights, value)  # (B, H, T, K)

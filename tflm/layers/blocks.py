@@ -118,7 +118,7 @@ class DecoderBlock(_Block):
         x: `(N, T, D)`.
         memory: keys and values from `cross_attention.project_memory`, `(B, H, S, K)` each.
         attention_mask: boolean, broadcasts to `(N, H, T, t + T)`.
-        memory_mask: boolean, broadcasts to `(B, H, 1, S)`.
+        cross_attention_mask: boolean, broadcasts to `(B, H, 1, S)`.
         cache: `{"key", "value"}` of the positions before, `(N, H, t, K)` each, or `None`.
 
     Returns:
@@ -168,7 +168,7 @@ class DecoderBlock(_Block):
         x: Any,
         memory: dict[str, Any],
         attention_mask: Any = None,
-        memory_mask: Any = None,
+        cross_attention_mask: Any = None,
         cache: dict[str, Any] | None = None,
         training: bool | None = None,
     ) -> tuple[Any, dict[str, Any]]:
@@ -180,7 +180,7 @@ class DecoderBlock(_Block):
             return y
 
         def cross_attention(y: Any) -> Any:
-            return self.cross_attention(y, memory, memory_mask, training=training)
+            return self.cross_attention(y, memory, cross_attention_mask, training=training)
 
         def feed_forward(y: Any) -> Any:
             return self.feed_forward(y, training=training)

@@ -1,5 +1,6 @@
 """Architectures. The file's name is the architecture's name: adding a file is all it takes."""
 
+import concurrent.futures
 import dataclasses
 import importlib
 import math
@@ -42,7 +43,7 @@ def find(name: str) -> tuple[type[Model], Any]:
     return cls, cls.PRESETS[preset]
 
 
-def build(name: str, **kwargs: Any) -> Model:
+def build(name: str, /, **kwargs: Any) -> Model:
     """A model with fresh weights, as "architecture/preset" names it.
 
     Args:
@@ -63,10 +64,16 @@ def num_parameters(name: str) -> int:
         ValueError: no such architecture or preset; the message lists the known ones.
     """
     cls, config = find(name)
-    with keras.StatelessScope():  # variables get shapes, no values
-        model = cls(config)
-        model.build(None)
-    return sum(math.prod(weight.shape) for weight in model.weights)
+
+    def count() -> int:
+        with keras.StatelessScope(initialize_variables=False):  # variables get shapes, no values
+            model = cls(config)
+            model.build(None)
+        return sum(math.prod(weight.shape) for weight in model.weights)
+
+    # Keras notes, for each thread, the variables that wait for values: here they end with it.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(count).result()
 
 
 def presets() -> list[dict[str, Any]]:

@@ -149,7 +149,7 @@ class Transformer(EncoderDecoder):
         if positions is None:
             where = sinusoidal_positions(length, self.config.hidden_dim, index)  # (T, D)
         else:
-            where = positions(length, index)  # (T, D)
+            where = positions(length=length, index=index)  # (T, D)
         return self.drop(x + ops.cast(where, x.dtype)[None], training=training)
 
     def encode(self, token_ids: Any, padding_mask: Any, training: bool | None = None) -> Any:

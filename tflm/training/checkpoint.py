@@ -60,7 +60,8 @@ class Checkpoint(keras.callbacks.Callback):
             return False
         tensors, metadata = load_tensors(self.path)
         variables = self._variables()
-        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        # A scalar, such as the optimizer's count of updates, is stored as one element.
+        shapes = {name: tuple(variable.shape) or (1,) for name, variable in variables.items()}
         stored = {name: array.shape for name, array in tensors.items()}
         if shapes != stored:
             wrong = sorted(name for name in shapes | stored if shapes.get(name) != stored.get(name))
@@ -69,7 +70,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"Received: {self.path}, which differs in {wrong}"
             )
         for name, variable in variables.items():
-            variable.assign(tensors[name])
+            variable.assign(tensors[name].reshape(variable.shape))
         position = json.loads(metadata["position"])
         self.step = position["step"]
         self.epoch = position["epoch"]
@@ -112,13 +113,15 @@ class Checkpoint(keras.callbacks.Callback):
         self._release_signals()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Counts the update; after a signal, saves and stops.
+        """Counts the update; after a signal, saves and stops, but in the middle of an epoch only.
 
         Raises:
             Interrupted: a signal arrived.
         """
         self.step += 1
-        if self._signal is not None:
+        # After an epoch's last update the epoch is not over: `on_epoch_end` saves and stops then.
+        last = batch + 1 == (self.params or {}).get("steps")
+        if self._signal is not None and not last:
             self._release_signals()
             self.save()
             raise Interrupted(f"stopped after {self.step} updates; saved in {self.path}")

@@ -43,7 +43,10 @@ def write_atomically(path: str | os.PathLike, write: Callable[[str], None]) -> N
 def save_tensors(
     path: str | os.PathLike, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes named arrays and text metadata as one safetensors file, whole or not at all."""
+    """Writes named arrays and text metadata as one safetensors file, whole or not at all.
+
+    A scalar is written, and read again, as an array of one element.
+    """
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     write_atomically(
         path, lambda temporary: safetensors.numpy.save_file(arrays, temporary, metadata or {})

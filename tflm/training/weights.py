@@ -1,7 +1,8 @@
 """A model's weights as named arrays: saved, loaded, averaged."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,13 @@ def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
     wrong += [
         f"shape    {name} {tuple(own[name].shape)}, received {weights[name].shape}"
         for name in sorted(own.keys() & weights)
-        if tuple(own[name].shape) != tuple(weights[name].shape)
+        if _stored(own[name].shape) != _stored(weights[name].shape)
     ]
     if wrong:
         lines = "\n  ".join(wrong)
         raise ValueError(f"`weights` must match the model's weights. Received:\n  {lines}")
     for name, weight in own.items():
-        weight.assign(weights[name])
+        weight.assign(weights[name].reshape(weight.shape))
 
 
 def save_weights(model: Any, path: str | os.PathLike) -> None:
@@ -66,19 +67,23 @@ def average_weights(paths: Iterable[str | os.PathLike]) -> dict[str, np.ndarray]
         paths: files that `save_weights` wrote.
 
     Raises:
-        ValueError: there are no paths, or the files name different weights.
+        ValueError: there are no paths, or the files hold different weights.
     """
     paths = list(paths)
     if not paths:
         raise ValueError("`paths` must name at least one file. Received: paths=[]")
     total: dict[str, np.ndarray] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     dtypes: dict[str, np.dtype] = {}
     for path in paths:
         weights, _ = load_tensors(path)
-        if total and weights.keys() != total.keys():
+        found = {name: array.shape for name, array in weights.items()}
+        shapes = shapes or found
+        if found != shapes:
+            wrong = sorted(name for name in found | shapes if found.get(name) != shapes.get(name))
             raise ValueError(
                 "`paths` must hold the same weights in every file. Received: "
-                f"{path} differs in {sorted(weights.keys() ^ total.keys())}"
+                f"{path} differs in {wrong}"
             )
         for name, array in weights.items():
             dtypes[name] = array.dtype
@@ -86,5 +91,31 @@ def average_weights(paths: Iterable[str | os.PathLike]) -> dict[str, np.ndarray]
     return {name: (array / len(paths)).astype(dtypes[name]) for name, array in total.items()}
 
 
+@contextlib.contextmanager
+def moving_average(model: Any) -> Iterator[None]:
+    """Within the block the model has its optimizer's moving average of the weights (EMA).
+
+    An optimizer without one (`use_ema=False`) changes nothing.
+
+    Args:
+        model: a compiled `keras.Model`.
+    """
+    if not getattr(model.optimizer, "use_ema", False):
+        yield
+        return
+    own = [np.array(variable) for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)
+
+
 def _name(model: Any, weight: Any) -> str:
     return weight.path.removeprefix(f"{model.name}/")
+
+
+def _stored(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape an array has in a file, where a scalar is one element."""
+    return tuple(shape) or (1,)
