@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 DEMO ?= runs/demo
+DEMO_OPTIONS ?= --epochs 12 --set vocab_size=1000 --set tokens_per_batch=1024 \
+  --set warmup_steps=300 --set score_every=4
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -28,10 +30,11 @@ lint: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m tflm.tasks.demo_corpus $(DEMO)/data
-	$(BIN)/tflm train --data $(DEMO)/data --languages en-de --out $(DEMO)/run
-	$(BIN)/tflm evaluate $(DEMO)/run --data $(DEMO)/data
+	$(BIN)/tflm train --data $(DEMO)/data --languages en-de --out $(DEMO)/run $(DEMO_OPTIONS)
 	$(BIN)/tflm export $(DEMO)/run saved_models/demo
-	$(BIN)/tflm predict saved_models/demo "The farmer who sold the horse is not waiting for me."
+	$(BIN)/tflm evaluate saved_models/demo --data $(DEMO)/data/test.tsv --languages en-de
+	$(BIN)/tflm predict saved_models/demo \
+	  "The farmer who sold the horse is not waiting for my neighbor."
 
 build: $(READY)
 	rm -rf build

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -86,6 +87,11 @@ class Task(keras.Model):
             return self.answer(list(inputs), **kwargs)
         return super().__call__(inputs, *args, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a task loaded from a `.keras` file as it was compiled when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(
         self,
         x: Any = None,
@@ -134,25 +140,28 @@ class Task(keras.Model):
         options = data_options or {}
         if is_raw(validation_data):
             held_out = {k: v for k, v in options.items() if k in ("tokens_per_batch",)}
-            validation_data = self.batches(validation_data, training=False, **held_out).epoch(0)
+            validation_data = self._one_pass(validation_data, **held_out)
+        shared = {"validation_data": validation_data, **kwargs}
         if is_raw(x):
             batches = self.batches(x, training=True, **options)
             steps_per_epoch = steps_per_epoch or batches.num_batches(0)
-            x = BatchStream(batches, start_step).dataset()
-        shared = {"validation_data": validation_data, **kwargs}
-        done = start_step % steps_per_epoch if steps_per_epoch and start_step else 0
-        if done:
-            # The rest of an epoch that was interrupted, then whole epochs.
-            x = rest_and_more(x, steps_per_epoch - done)
-            super().fit(
-                x[0],
-                y,
-                epochs=initial_epoch + 1,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch - done,
-                **shared,
+            rest = -start_step % steps_per_epoch  # of an epoch that was interrupted
+            if rest and initial_epoch < epochs:
+                stream = BatchStream(batches, start_step).dataset()
+                history, own = self._fit_rest(stream, initial_epoch, rest, **shared)
+                initial_epoch += 1
+                if self.stop_training or initial_epoch == epochs:
+                    return history
+                for variable, value in zip(self.trainable_variables, own, strict=True):
+                    variable.assign(value)
+            x = BatchStream(batches, start_step + rest).dataset()
+        elif start_step:
+            raise ValueError(
+                "`start_step` must be 0 unless `x` is raw examples: only their order can be "
+                f"repeated. Received: start_step={start_step}"
             )
-            initial_epoch, x = initial_epoch + 1, x[1]
+        if isinstance(x, tf.data.Dataset):
+            shared.setdefault("shuffle", False)  # Keras's default is True, and a warning
         return super().fit(
             x,
             y,
@@ -162,10 +171,41 @@ class Task(keras.Model):
             **shared,
         )
 
+    def _one_pass(self, examples: Any, **options: Any) -> tf.data.Dataset:
+        """Raw examples to evaluate on, as batches whose number Keras knows: else it warns."""
+        batches = self.batches(examples, training=False, **options)
+        known = tf.data.experimental.assert_cardinality(batches.num_batches(0))
+        return batches.epoch(0).apply(known)
+
+    def _fit_rest(
+        self, stream: tf.data.Dataset, epoch: int, steps: int, callbacks: Any = None, **kwargs: Any
+    ) -> tuple[Any, list[np.ndarray]]:
+        """Fits the last `steps` batches of an epoch.
+
+        Returns:
+            Keras's `History`, and the weights to go on with: where the optimizer keeps a moving
+            average of them, Keras puts it in their place when `fit` ends.
+        """
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+        own: list[np.ndarray] = []
+
+        def remember(*_: Any) -> None:
+            own[:] = [np.array(variable) for variable in self.trainable_variables]
+
+        history = super().fit(
+            stream,
+            epochs=epoch + 1,
+            initial_epoch=epoch,
+            steps_per_epoch=steps,
+            callbacks=[*callbacks, keras.callbacks.LambdaCallback(on_epoch_end=remember)],
+            **{"shuffle": False, **kwargs},
+        )
+        return history, own
+
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`, which also takes raw examples."""
         if is_raw(x):
-            x = self.batches(x, training=False).epoch(0)
+            x = self._one_pass(x)
         return super().evaluate(x, y, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
@@ -245,22 +285,3 @@ def is_raw(examples: Any) -> bool:
         return False
     first = next(iter(examples), None)
     return isinstance(first, (list, tuple)) and all(isinstance(part, str) for part in first)
-
-
-def rest_and_more(stream: tf.data.Dataset, steps: int) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """One pass over `stream` in two datasets: its first `steps` elements, and those after."""
-    iterator = iter(stream)
-
-    def more() -> Iterator[Any]:
-        while True:
-            yield next(iterator)
-
-    def first() -> Iterator[Any]:
-        for _ in range(steps):
-            yield next(iterator)
-
-    spec = stream.element_spec
-    return (
-        tf.data.Dataset.from_generator(first, output_signature=spec),
-        tf.data.Dataset.from_generator(more, output_signature=spec),
-    )

@@ -12,6 +12,7 @@ from tflm.tasks.base import CONFIG_FILE
 from tflm.tasks.translation import Translation
 
 Predict = Callable[[list[str]], list[dict[str, Any]]]
+_ANSWER = ("text", "score", "truncated")
 _TEXTS_PER_CALL = 64
 
 
@@ -33,7 +34,7 @@ def saved_model_directory(path: pathlib.Path) -> pathlib.Path | None:
     """The SavedModel at `path`, or the highest version in it; `None` where there is none."""
     if (path / "saved_model.pb").is_file():
         return path
-    versions = [child for child in path.glob("*") if child.name.isdigit()]
+    versions = [child for child in path.glob("*") if child.name.isdecimal()]
     versions = [child for child in versions if (child / "saved_model.pb").is_file()]
     return max(versions, key=lambda child: int(child.name), default=None)
 
@@ -42,9 +43,14 @@ def run_languages(path: pathlib.Path) -> tuple[str, str]:
     """The languages that a run was trained on.
 
     Raises:
+        FileNotFoundError: there is no `path`.
         ValueError: `path` is not a run.
     """
     config = path / "run.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"`run` must be a run, a saved task or a SavedModel. Received: no directory {path}"
+        )
     if not config.is_file():
         raise ValueError(
             f"`languages` must be given for a model that is not a run's directory. Received: {path}"
@@ -85,11 +91,10 @@ def _from_saved_model(directory: pathlib.Path) -> Predict:
         answers: list[dict[str, Any]] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             found = serve(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
-            columns = {name: value.numpy().tolist() for name, value in found.items()}
-            columns["text"] = [text.decode() for text in columns["text"]]
-            answers += [
-                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-            ]
+            columns = [found[name].numpy().tolist() for name in _ANSWER]
+            answers += [dict(zip(_ANSWER, row, strict=True)) for row in zip(*columns, strict=True)]
+        for answer in answers:
+            answer["text"] = answer["text"].decode()
         return answers
 
     predict.module = loaded  # its variables live as long as it does

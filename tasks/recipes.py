@@ -18,6 +18,7 @@ class Settings:
     vocab_size: int = 8000
     joint: bool = True
     algorithm: str = "bpe"
+    pre_norm: bool = False
     dropout: float = 0.1
     label_smoothing: float = 0.1
     learning_rate: float = 2e-3
@@ -89,11 +90,13 @@ def _tatoeba(source: str, target: str, **changes: Any) -> Recipe:
     settings = Settings(
         vocab_size=5000,
         joint=False,
+        pre_norm=True,
         dropout=0.3,
-        learning_rate=5e-3,
-        warmup_steps=2000,
-        epochs=50,
-        average_last=10,
+        learning_rate=2.5e-3,
+        warmup_steps=1000,
+        epochs=30,
+        tokens_per_batch=2048,
+        average_last=8,
     )
     return Recipe(
         name=f"tatoeba_{source}_{target}",

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import shutil
 from typing import Any
 
 import keras
@@ -24,11 +25,18 @@ from tflm.tasks.recipes import Settings
 from tflm.tasks.sources import Pairs
 from tflm.tasks.translation import Translation, default_optimizer
 from tflm.tokenizers import SentencePieceTokenizer
+from tflm.tokenizers.sentencepiece import MODEL_FILE
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
 from tflm.training.files import write_atomically
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.progress import ProgressBar, clock
-from tflm.training.weights import average_weights, load_weights, save_weights, set_weights
+from tflm.training.weights import (
+    average_weights,
+    load_weights,
+    moving_average,
+    save_weights,
+    set_weights,
+)
 
 _NUM_SCORED = 200  # validation pairs translated during training
 
@@ -44,7 +52,8 @@ class TranslationRun:
         console: where progress goes.
 
     Raises:
-        ValueError: `out` holds a run with other settings.
+        ValueError: `out` holds a run with other settings, a split is empty, or no model is called
+            as the settings say.
     """
 
     def __init__(
@@ -60,6 +69,10 @@ class TranslationRun:
         self.languages = languages
         self.settings = settings
         self.console = console
+        models.find(settings.preset)  # an unknown one leaves nothing behind
+        for split, pairs in data.items():
+            if next(iter(pairs), None) is None:
+                raise ValueError(f"`data` must hold pairs. Received: none in split {split!r}")
         self._claim()
 
     def _claim(self) -> None:
@@ -69,15 +82,25 @@ class TranslationRun:
         if not path.exists():
             write_json(path, wanted)
             return
-        found = json.loads(path.read_text(encoding="utf-8"))
+        # A setting younger than the run had the value that is its default now.
+        found = {
+            **dataclasses.asdict(Settings()),
+            **json.loads(path.read_text(encoding="utf-8")),
+        }
         # More epochs continue a run; anything else would make it another one.
         names = {name for name in wanted | found if wanted.get(name) != found.get(name)}
         if names - {"epochs"}:
-            differ = ", ".join(
-                f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now"
-                for name in sorted(names)
-            )
-            raise ValueError(f"`out` must be a new directory or the same run. Received: {differ}")
+            if (self.out / "checkpoint").exists():
+                differ = ", ".join(
+                    f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now"
+                    for name in sorted(names)
+                )
+                raise ValueError(
+                    f"`out` must be a new directory or the same run. Received: {differ}"
+                )
+            # It ended before it had learned anything, from a setting that did not suit the data
+            # say; its vocabulary is not ours.
+            shutil.rmtree(self.out / "tokenizer", ignore_errors=True)
         write_json(path, wanted)
 
     def train(self) -> Translation:
@@ -90,7 +113,12 @@ class TranslationRun:
         keras.utils.set_random_seed(settings.seed)
         task = self._new_task(settings.dtype)
         checkpoint = Checkpoint(self.out / "checkpoint", task)
-        keep = KeepLastWeights(self.out / "epochs", task.model, settings.average_last, save_weights)
+
+        def save(model: keras.Model, path: str) -> None:
+            with moving_average(task):
+                save_weights(model, path)
+
+        keep = KeepLastWeights(self.out / "epochs", task.model, settings.average_last, save)
         if checkpoint.restore():
             self._print(f"Resuming after {checkpoint.step} updates.")
             keep.best = min(
@@ -174,13 +202,14 @@ class TranslationRun:
             config,
             vocab_size=source.vocab_size,
             target_vocab_size=None if target is None else target.vocab_size,
+            pre_norm=self.settings.pre_norm,
             dropout=self.settings.dropout,
         )
         strategy = Beam(num_beams=self.settings.beam, length_penalty="power", alpha=1.0)
         task = Translation(network(config, dtype=dtype), source, target, strategy=strategy)
-        optimizer = default_optimizer(self.settings.learning_rate, self.settings.warmup_steps)
-        if self.settings.ema:
-            optimizer.use_ema, optimizer.ema_momentum = True, self.settings.ema
+        optimizer = default_optimizer(
+            self.settings.learning_rate, self.settings.warmup_steps, self.settings.ema
+        )
         task.compile(optimizer, SmoothedCrossEntropy(self.settings.label_smoothing))
         return task
 
@@ -188,20 +217,21 @@ class TranslationRun:
         """The run's tokenizers, learned from the training text when it has none yet."""
         settings, folder = self.settings, self.out / "tokenizer"
         names = ["joint"] if settings.joint else list(self.languages)
-        if not all((folder / name).is_dir() for name in names):
+        if not all((folder / name / MODEL_FILE).is_file() for name in names):
             self._print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
         tokenizers = []
         for side, name in enumerate(names):
-            if not (folder / name).is_dir():
+            if not (folder / name / MODEL_FILE).is_file():
                 pairs = self.data["train"]
                 texts = (
                     (text for pair in pairs for text in pair)
                     if settings.joint
                     else (pair[side] for pair in pairs)  # noqa: B023  read before the loop goes on
                 )
-                SentencePieceTokenizer.train(texts, settings.vocab_size, settings.algorithm).save(
-                    folder / name
+                learned = SentencePieceTokenizer.train(
+                    texts, settings.vocab_size, settings.algorithm
                 )
+                save_tokenizer(learned, folder / name)
             tokenizers.append(SentencePieceTokenizer.load(folder / name))
         return tokenizers[0], None if settings.joint else tokenizers[1]
 
@@ -237,6 +267,14 @@ def translation_metrics(target_language: str) -> list[Metric]:
         *metrics_for("translation", target_language),
         BLEU(target_language, lowercase=True),
     ]
+
+
+def save_tokenizer(tokenizer: SentencePieceTokenizer, directory: pathlib.Path) -> None:
+    """What `tokenizer.save` writes, and on the disk when this returns: a power cut is no harm."""
+    write_atomically(
+        directory / MODEL_FILE,
+        lambda temporary: pathlib.Path(temporary).write_bytes(tokenizer.model),
+    )
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -12,6 +12,7 @@ task("Two dogs are playing.")
 
 import base64
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ from tflm.training.schedules import InverseSquareRoot
 
 STRATEGIES = {cls.__name__: cls for cls in (Beam, Greedy, Sample)}
 MAX_SOURCE_LENGTH = 512
+MAX_TARGET_LENGTH = 256
 _TEXTS_PER_CALL = 64
 _MAX_LENGTH_RATIO = 3.0
 
@@ -48,8 +50,10 @@ class Translation(Task):
         source_tokenizer: tokenizer of the source language.
         target_tokenizer: tokenizer of the target language; by default the source's, joint one.
         strategy: how to decode: `Beam`, `Greedy` or `Sample`.
-        limits: length limits of a translation, in tokens.
-        max_source_length: tokens read of a source; what is longer is cut and reported.
+        limits: length limits of a translation, in tokens; by default 256, or fewer where the model
+            takes fewer.
+        max_source_length: tokens read of a source; what is longer is cut and reported. By default
+            512, or fewer where the model takes fewer.
 
     Raises:
         TypeError: `model` is not an encoder-decoder.
@@ -64,7 +68,7 @@ class Translation(Task):
         *,
         strategy: Beam | Greedy | Sample | None = None,
         limits: Limits | None = None,
-        max_source_length: int = MAX_SOURCE_LENGTH,
+        max_source_length: int | None = None,
         **kwargs: Any,
     ):
         if not isinstance(model, EncoderDecoder):
@@ -74,8 +78,9 @@ class Translation(Task):
         self.target_tokenizer = target_tokenizer or source_tokenizer
         self._check_vocabularies()
         self.strategy = strategy or Beam(num_beams=5, length_penalty="power", alpha=1.0)
-        self.limits = limits or Limits(max_length=256)
-        self.max_source_length = max_source_length
+        longest = model.config.max_length or math.inf
+        self.limits = limits or Limits(max_length=min(MAX_TARGET_LENGTH, longest))
+        self.max_source_length = max_source_length or min(MAX_SOURCE_LENGTH, longest)
         self._translators: dict[Any, Any] = {}
 
     def _check_vocabularies(self) -> None:
@@ -162,9 +167,22 @@ class Translation(Task):
         )
 
     def batches(self, examples: Any, **options: Any) -> TranslationBatches:
-        """Pairs -> batches; see `tflm.data.TranslationBatches` for the options."""
+        """Pairs -> batches; see `tflm.data.TranslationBatches` for the options.
+
+        Raises:
+            ValueError: `examples` is a dataset of something else than pairs of strings.
+        """
         if isinstance(examples, tf.data.Dataset):
+            spec = examples.element_spec
+            if not isinstance(spec, tuple) or len(spec) != 2:
+                raise ValueError(
+                    "`examples` must be pairs of strings, (source, target). "
+                    f"Received: a dataset of {spec}"
+                )
             examples = StringPairs(examples)
+        if options.get("training") and self.model.config.max_length:
+            longest = min(MAX_TARGET_LENGTH, self.model.config.max_length)
+            options = {"max_length": longest, **options}
         return TranslationBatches(examples, self.source_tokenizer, self.target_tokenizer, **options)
 
     def answer(
@@ -239,9 +257,7 @@ class Translation(Task):
             scores += module.log_probability(sources, targets)["log_probability"].numpy().tolist()
         return scores
 
-    def export(
-        self, directory: str | os.PathLike, version: int | None = None, **_: Any
-    ) -> pathlib.Path:
+    def export(self, directory: str | os.PathLike, version: int | None = None) -> pathlib.Path:
         """Writes a SavedModel for TF Serving, strings in and strings out.
 
         Signatures: `serving_default` (`text` -> `text`, `score`, `truncated`), `n_best` (`text` ->
@@ -336,14 +352,24 @@ class StringPairs:
                 yield tuple(text.decode() for text in pair)
 
 
-def default_optimizer(peak: float = 2e-3, warmup_steps: int = 1000) -> keras.optimizers.Optimizer:
-    """Adam as Vaswani et al. 2017 (section 5.3) set it, with clipped gradients."""
+def default_optimizer(
+    peak: float = 2e-3, warmup_steps: int = 1000, ema: float = 0.0
+) -> keras.optimizers.Optimizer:
+    """Adam as Vaswani et al. 2017 (section 5.3) set it, with clipped gradients.
+
+    Args:
+        peak: the highest learning rate.
+        warmup_steps: updates up to it.
+        ema: momentum of the weights' moving average, 0.999 say; 0 keeps none.
+    """
     return keras.optimizers.Adam(
         InverseSquareRoot(peak, warmup_steps),
         beta_1=0.9,
         beta_2=0.98,
         epsilon=1e-9,
         global_clipnorm=1.0,
+        use_ema=ema > 0,
+        ema_momentum=ema or 0.99,
     )
 
 

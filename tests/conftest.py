@@ -37,3 +37,73 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets in {folder}; set TFLM_DATA to a folder that holds them")
     return folder
+
+
+# One small trained task, shared by the tests of tasks, export and the command.
+
+
+@pytest.fixture(scope="session")
+def toy_pairs() -> list[tuple[str, str]]:
+    """Numbers in English and, in reverse order, in German: seconds of training teach some of it."""
+    english = "one two three four five six seven eight nine ten".split()
+    german = "eins zwei drei vier fünf sechs sieben acht neun zehn".split()
+    generator = random.Random(11)
+    rows = [generator.choices(range(10), k=generator.randint(1, 7)) for _ in range(220)]
+    return [
+        (" ".join(english[i] for i in row), " ".join(german[i] for i in reversed(row)))
+        for row in rows
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_task(toy_pairs):
+    """A function that gives a `Translation` with fresh weights, small enough to train in a test."""
+    import keras
+
+    from tflm.models.transformer import Config, Transformer
+    from tflm.tasks import Translation
+    from tflm.tokenizers import SentencePieceTokenizer
+
+    joint = SentencePieceTokenizer.train((text for pair in toy_pairs for text in pair), 310)
+    sizes = {"hidden_dim": 24, "ffn_dim": 40, "num_heads": 3, "dropout": 0.0}
+    layers = {"num_encoder_layers": 2, "num_decoder_layers": 1}
+
+    def make(source=joint, target=None, seed=3, config=None, **kwargs):
+        keras.utils.set_random_seed(seed)
+        changes = {**sizes, **layers, **(config or {})}
+        target_vocab_size = None if target is None else target.vocab_size
+        model = Transformer(Config(source.vocab_size, target_vocab_size, **changes))
+        return Translation(model, source, target, **kwargs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_task(make_task, toy_pairs):
+    """A task that has learned when to stop and which words there are. Do not train it further."""
+    from tflm.generation import Beam, Limits
+    from tflm.tasks.translation import default_optimizer
+
+    strategy = Beam(num_beams=3, length_penalty="power", alpha=1.0)
+    task = make_task(strategy=strategy, limits=Limits(max_length=40), max_source_length=20)
+    task.compile(default_optimizer(8e-3, warmup_steps=60))
+    task.fit(
+        toy_pairs, epochs=30, data_options={"tokens_per_batch": 256, "max_length": 64}, verbose=0
+    )
+    return task
+
+
+@pytest.fixture(scope="session")
+def saved_task(trained_task, tmp_path_factory) -> pathlib.Path:
+    """The directory of `trained_task.save_pretrained`."""
+    directory = tmp_path_factory.mktemp("saved_task")
+    trained_task.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def exported(trained_task, tmp_path_factory) -> pathlib.Path:
+    """The directory of versions in which `trained_task.export` has written one."""
+    directory = tmp_path_factory.mktemp("exported") / "numbers"
+    trained_task.export(directory)
+    return directory

@@ -18,14 +18,12 @@ app = typer.Typer(
     help="Text models for Keras and TensorFlow: train, evaluate, export, predict.",
 )
 
-Data = Annotated[pathlib.Path, typer.Option(help="A data file, or a directory of splits.")]
-
 
 def main() -> None:
     """Runs the command; a user's error is one line and exit status 2, a signal 130."""
     try:
         app()
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"tflm: {error}", err=True)
         sys.exit(2)
 
@@ -61,6 +59,10 @@ def train(
 
     check_task(task)
     on_bad, report = ("skip" if skip_bad else "raise"), BadLineReport()
+    if recipe and languages:
+        raise ValueError(
+            f"`languages` must be left to the recipe. Received: {languages!r}, recipe={recipe!r}"
+        )
     if recipe:
         found = find_recipe(recipe)
         settings, test = found.settings, found.test
@@ -76,18 +78,22 @@ def train(
     changes |= {"seed": seed} if seed >= 0 else {}
     console = Console()
     run = TranslationRun(out, splits, pair, dataclasses.replace(settings, **changes), console)
+    stopped = ""
     try:
         run.train()
     except Interrupted as interrupted:
-        typer.echo(f"tflm: {interrupted}. Run the same command to go on.", err=True)
+        stopped = str(interrupted)
+    # Outside the handler, for its traceback keeps the data's threads, and they keep the process.
+    if stopped:
+        typer.echo(f"tflm: {stopped}. Run the same command to go on.", err=True)
         sys.exit(130)
-    if report.total:
-        console.print(report.summary(), highlight=False, markup=False)
     test = test if test in splits else "valid"
     if test in splits:
         for name, scores in run.evaluate(test).items():
             console.print(name)
             console.print(scores)
+    if report.total:  # by now every split has been read
+        console.print(report.summary(), highlight=False, markup=False, soft_wrap=True)
 
 
 def check_task(task: str) -> None:
@@ -183,12 +189,12 @@ def evaluate(
     )
     if out is not None:
         found.write(out)
-    if as_json:
-        typer.echo(found.to_json())
-        return
-    Console().print(found)
     if report.total:
         typer.echo(report.summary(), err=True)
+    if as_json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        Console().print(found)
 
 
 @app.command()
@@ -221,7 +227,7 @@ def predict(
     from tflm.tasks.predictor import open_predictor
 
     answer = open_predictor(model)
-    lines = texts or (line.rstrip("\r\n") for line in sys.stdin)
+    lines = texts or (line.decode(errors="replace").rstrip("\r\n") for line in sys.stdin.buffer)
     for chunk in chunks(lines, 256):
         for found in answer(chunk):
             line = json.dumps(found, ensure_ascii=False) if as_json else one_line(found["text"])

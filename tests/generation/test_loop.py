@@ -78,6 +78,11 @@ def saved(served, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def loaded(saved):
+    return tf.saved_model.load(str(saved))
+
+
 @pytest.mark.parametrize("prompt", [1, 3])
 def test_cached_search_equals_search_over_whole_prefixes(
     model, reference, hypotheses, same, prompt
@@ -151,8 +156,7 @@ def test_one_graph_of_dynamic_shapes_equals_eager(model, served, name):
 
 
 @by_strategy
-def test_saved_model_gives_the_same_answers(served, saved, name):
-    loaded = tf.saved_model.load(str(saved))
+def test_saved_model_gives_the_same_answers(served, loaded, name):
     memory, prompt_ids = inputs_of(3, prompt=2)
     seeds, caps = tf.constant([4, 5, 4]), tf.constant([7, 2, 5])
     ours = getattr(served, name)(memory, prompt_ids, seeds, caps)

@@ -117,6 +117,16 @@ def test_blocked_tokens_are_never_drawn():
     assert all(len({BOS, *row}) == 4 for row in tokens.tolist())
 
 
+@pytest.mark.parametrize("strategy", [Sample(), Sample(top_k=3), Sample(top_p=0.6)])
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-23])
+def test_the_ends_of_the_random_range_hit_possible_tokens(strategy, uniform):
+    logits = tf.constant([[-np.inf, 1.5, 2.5, 0.5, -np.inf]])
+    state = {"uniforms": tf.constant([[uniform]])}
+    expected = {Sample(): (1, 3), Sample(top_k=3): (2, 3), Sample(top_p=0.6): (2, 2)}
+    found = strategy.pick(logits, tf.constant(1), state)
+    assert found.numpy().tolist() == [expected[strategy][uniform > 0]]
+
+
 def test_a_nucleus_wider_than_the_sorted_head_is_found(monkeypatch):
     probabilities = np.linspace(1.0, 2.0, 40) / 60
     strategy = Sample(top_p=0.7)

@@ -21,6 +21,12 @@ def test_equals_tensorflows_own_also_between_equals(vocab_size, k, levels, seed)
     np.testing.assert_array_equal(columns, expected_columns)
 
 
+def test_of_equals_the_lowest_column_wins_although_a_later_block_has_the_maximum():
+    values = np.zeros((1, 8 * BLOCK), "float32")
+    values[0, [5, 3 * BLOCK, 3 * BLOCK + 1]] = 1.0, 2.0, 1.0
+    assert top_k(tf.constant(values), 2)[1].numpy().tolist() == [[3 * BLOCK, 5]]
+
+
 def test_wide_k_and_unknown_width_take_the_plain_path():
     values = tf.random.stateless_normal((2, 3 * BLOCK + 5), [1, 2])
     unknown = tf.function(lambda x: top_k(x, 7), input_signature=[tf.TensorSpec((None, None))])

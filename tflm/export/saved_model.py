@@ -12,7 +12,7 @@ import tensorflow as tf
 def next_version(directory: str | os.PathLike) -> int:
     """The number after the highest version in `directory`, 1 where there is none."""
     path = pathlib.Path(directory)
-    versions = [int(child.name) for child in path.glob("*") if child.name.isdigit()]
+    versions = [int(child.name) for child in path.glob("*") if child.name.isdecimal()]
     return max(versions, default=0) + 1
 
 

@@ -26,13 +26,11 @@ def top_k(values: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
         return tf.math.top_k(values, k)
     num_blocks = -(-vocab_size // BLOCK)
     padding = num_blocks * BLOCK - vocab_size
-    if padding:
+    if padding:  # at the very end, so that real columns win over it even at minus infinity
         values = tf.pad(values, [[0, 0], [0, padding]], constant_values=-float("inf"))
     blocks = tf.reshape(values, (-1, num_blocks, BLOCK))  # (N, V / block, block)
     _, kept = tf.math.top_k(tf.reduce_max(blocks, axis=-1), k)
     kept = tf.sort(kept, axis=-1)  # (N, k), in order of columns, so that equals stay in order
     candidates = tf.reshape(tf.gather(blocks, kept, batch_dims=1), (-1, k * BLOCK))
     largest, found = tf.math.top_k(candidates, k)  # (N, k)
-    columns = tf.gather(kept, found // BLOCK, batch_dims=1) * BLOCK + found % BLOCK
-    # Padding is found only where fewer than k entries are above minus infinity.
-    return largest, tf.minimum(columns, vocab_size - 1)
+    return largest, tf.gather(kept, found // BLOCK, batch_dims=1) * BLOCK + found % BLOCK

@@ -1,0 +1,239 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tflm.tasks.base
+from tflm.tasks import Task, Translation
+from tflm.tasks.base import BatchStream, is_raw, subclasses
+
+PAIRS = [("a", "b")]
+
+
+class Numbered:
+    """Batches that are numbers: batch `i` of epoch `e` is `10 * e + i`; epochs differ in length."""
+
+    SIZES = (4, 3, 5, 2)
+
+    def num_batches(self, number=0):
+        return self.SIZES[number % len(self.SIZES)]
+
+    def epoch(self, number=0, start_batch=0):
+        values = [10.0 * number + i for i in range(start_batch, self.num_batches(number))]
+        x = np.array(values, "float32").reshape(-1, 1, 1)
+        return tf.data.Dataset.from_tensor_slices((x, x, np.ones_like(x)))
+
+
+class Recorder(Task):
+    """Remembers the batches it is trained on, in order."""
+
+    def batches(self, examples, **options):
+        return Numbered()
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if training:
+            self.seen.append(int(y[0, 0]))
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+@pytest.fixture
+def make_recorder():
+    def make(optimizer="sgd"):
+        keras.utils.set_random_seed(1)
+        task = Recorder(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+        task.compile(optimizer, "mse", run_eagerly=True)
+        task.seen = []
+        return task
+
+    return make
+
+
+def numbers(dataset, count):
+    return [int(x[0, 0]) for x, _, _ in dataset.take(count).as_numpy_iterator()]
+
+
+def test_a_stream_goes_through_the_epochs_without_end():
+    stream = BatchStream(Numbered()).dataset()
+    assert numbers(stream, 16) == [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 24, 30, 31, 40, 41]
+
+
+@pytest.mark.parametrize("start", [1, 3, 4, 5, 7, 11, 12, 14])
+def test_a_stream_started_later_is_the_tail_of_the_whole_stream(start):
+    whole = numbers(BatchStream(Numbered()).dataset(), 20)
+    assert numbers(BatchStream(Numbered(), start).dataset(), 20 - start) == whole[start:]
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 10])
+def test_fit_goes_on_from_any_update_with_the_batches_that_were_left(make_recorder, step):
+    # Three epochs of as many batches as the first pass over the data has.
+    whole = numbers(BatchStream(Numbered()).dataset(), 12)
+    task = make_recorder()
+    task.fit(PAIRS, epochs=3, initial_epoch=step // 4, start_step=step, verbose=0)
+    assert task.seen == whole[step:]
+
+
+def test_epochs_may_be_shorter_than_the_data(make_recorder):
+    task = make_recorder()
+    task.fit(PAIRS, epochs=2, steps_per_epoch=3, start_step=1, verbose=0)
+    assert task.seen == [1, 2, 3, 10, 11]
+
+
+def test_the_rest_of_an_epoch_ends_like_an_epoch(make_recorder):
+    ended = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ended.append(epoch))
+    options = {"start_step": 6, "initial_epoch": 1, "verbose": 0}
+    make_recorder().fit(PAIRS, epochs=3, callbacks=[callback], **options)
+    assert ended == [1, 2]
+    history = make_recorder().fit(PAIRS, epochs=2, callbacks=callback, **options)
+    assert ended == [1, 2, 1]
+    assert history.epoch == [1]
+    assert history.history["tokens"] == [2.0]
+
+
+def test_training_that_was_stopped_in_the_rest_of_an_epoch_stays_stopped(make_recorder):
+    task = make_recorder()
+
+    def stop(*_):
+        task.stop_training = True
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    task.fit(PAIRS, epochs=3, start_step=2, callbacks=[callback], verbose=0)
+    assert task.seen == [2, 3]
+
+
+def test_a_moving_average_of_the_weights_does_not_disturb_what_is_resumed(make_recorder):
+    def sgd():
+        return keras.optimizers.SGD(1e-4, use_ema=True, ema_momentum=0.9)
+
+    whole, before, after = make_recorder(sgd()), make_recorder(sgd()), make_recorder(sgd())
+    whole.fit(PAIRS, epochs=2, verbose=0)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        before.fit(PAIRS, epochs=2, callbacks=[Stop()], verbose=0)
+    after.optimizer.build(after.trainable_variables)
+    for old, new in zip(before.optimizer.variables, after.optimizer.variables, strict=True):
+        new.assign(old)
+    after.set_weights(before.get_weights())
+    after.fit(PAIRS, epochs=2, start_step=2, verbose=0)
+    for ours, theirs in zip(after.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_only_raw_examples_can_be_taken_up_again(make_recorder):
+    batches = Numbered().epoch(0)
+    with pytest.raises(ValueError, match="`start_step` must be 0 unless .* start_step=2"):
+        make_recorder().fit(batches, start_step=2)
+
+
+def test_a_dataset_of_batches_is_taken_as_keras_takes_it(make_recorder, recwarn):
+    task = make_recorder()
+    task.fit(Numbered().epoch(2), epochs=2, verbose=0)
+    assert task.seen == [20, 21, 22, 23, 24] * 2
+    assert not [each for each in recwarn if "shuffle" in str(each.message)]
+
+
+def test_arrays_are_taken_as_keras_takes_them(make_recorder):
+    task = make_recorder()
+    x = np.arange(6, dtype="float32")[:, None]
+    task.fit(x, x, batch_size=1, verbose=0)
+    assert sorted(task.seen) == list(range(6))
+    assert task.evaluate(x, x, return_dict=True, verbose=0)["loss"] > 0
+    assert task.predict(x, verbose=0).shape == (6, 1)
+
+
+def strings(*shapes):
+    return tuple(tf.zeros(shape, tf.string) for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("examples", "raw"),
+    [
+        ([("a", "b")], True),
+        ([["a", "b"], ["c", "d"]], True),
+        ((("a", "b"),), True),
+        ({("a", "b"): 1}, False),
+        ([], False),
+        (None, False),
+        ("text", False),
+        (["a", "b"], False),
+        (iter([("a", "b")]), False),
+        ([np.zeros(3), np.zeros(3)], False),
+        (np.zeros((2, 3)), False),
+    ],
+)
+def test_raw_examples_are_told_from_arrays(examples, raw):
+    assert is_raw(examples) is raw
+
+
+def test_a_dataset_is_raw_when_it_holds_strings_alone():
+    slices = tf.data.Dataset.from_tensor_slices
+    assert is_raw(slices(strings((4,), (4,))))
+    assert is_raw(slices(strings((4,), (4,))).batch(2))
+    assert not is_raw(slices((tf.zeros((4,), tf.string), tf.zeros((4,)))))
+    assert not is_raw(Numbered().epoch(0))
+
+
+def test_what_a_subclass_must_say_is_asked_for(tmp_path):
+    task = Task(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+    for call in (
+        lambda: task.batches(PAIRS),
+        lambda: task("a"),
+        lambda: task.to_files(tmp_path),
+        lambda: Task.from_files(tmp_path, {}),
+    ):
+        with pytest.raises(NotImplementedError):
+            call()
+
+
+def test_subclasses_are_found_however_far():
+    assert {Translation, Recorder} <= set(subclasses(Task))
+    assert {Task, Translation} <= set(subclasses(keras.Model))
+
+
+def test_a_directory_without_a_task_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"must hold a saved task \(task.json\). Received"):
+        Translation.from_pretrained(tmp_path)
+
+
+def test_a_directory_of_another_task_is_refused(tmp_path, saved_task):
+    (tmp_path / "task.json").write_text(json.dumps({"task": "Parsing"}))
+    with pytest.raises(ValueError, match="must hold a task of class Translation. .* 'Parsing' in"):
+        Translation.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="must hold a task of class Recorder. .* 'Translation' in"):
+        Recorder.from_pretrained(saved_task)
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer/sentencepiece.model"])
+def test_a_directory_that_lacks_a_file_is_refused(tmp_path, saved_task, missing):
+    shutil.copytree(saved_task, tmp_path / "copy")
+    (tmp_path / "copy" / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        Translation.from_pretrained(tmp_path / "copy")
+
+
+def test_a_directory_is_no_task_before_it_is_complete(tmp_path, make_task, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    task = make_task()
+    task.save_pretrained(tmp_path)
+    assert (tmp_path / "task.json").is_file()
+    monkeypatch.setattr(tflm.tasks.base, "save_weights", fail)
+    with pytest.raises(OSError, match="disk full"):
+        task.save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="must hold a saved task"):
+        Task.from_pretrained(tmp_path)
+
+
+def test_the_base_class_reads_any_task(saved_task, trained_task):
+    task = Task.from_pretrained(saved_task)
+    assert type(task) is Translation
+    assert task("three one") == trained_task("three one")

@@ -1,0 +1,345 @@
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from tflm.cli import chunks, language_pair, main, one_line, setting
+
+SETTINGS = {
+    "vocab_size": 310,
+    "tokens_per_batch": 256,
+    "max_length": 48,
+    "warmup_steps": 10,
+    "average_last": 2,
+    "score_every": 2,
+    "beam": 2,
+    "dtype": "float32",
+}
+
+
+def tflm(*arguments, stdin=b""):
+    """What `tflm ...` would exit with and print."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["tflm", *map(str, arguments)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        patch.setenv("COLUMNS", "240")
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as ended:
+                code = ended.code or 0
+    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return types.SimpleNamespace(code=code, out=next(texts), err=next(texts))
+
+
+def refused(*arguments):
+    """The one line that says why the command refuses its arguments."""
+    done = tflm(*arguments)
+    assert done.code == 2, done
+    assert done.err.startswith("tflm: ")
+    assert done.err.count("\n") == 1
+    assert not done.out
+    return done.err
+
+
+@pytest.fixture(scope="module")
+def folder(toy_pairs, tmp_path_factory):
+    """Splits of which two have bad lines: no tab in the third of "train", blanks in "test"."""
+    folder = tmp_path_factory.mktemp("data")
+    lines = [f"{source}\t{target}\n" for source, target in toy_pairs]
+    splits = {
+        "train": [*lines[:2], "no tab\n", *lines[2:100]],
+        "valid": lines[100:112],
+        "test": [*lines[112:119], "one\t \n", " \teins\n"],
+    }
+    for name, rows in splits.items():
+        (folder / f"{name}.tsv").write_text("".join(rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(folder):
+    """`tflm train` but for `--out`, with a preset small enough for a test."""
+    from tflm.models.transformer import Config, Transformer
+
+    arguments = ["train", "--data", folder, "--languages", "en-de", "--model", "transformer/nano"]
+    arguments += ["--epochs", 2, "--seed", 5, "--skip-bad"]
+    for name, value in SETTINGS.items():
+        arguments += ["--set", f"{name}={value}"]
+    layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        nano = Config(hidden_dim=12, ffn_dim=20, num_heads=3, **layers)
+        patch.setitem(Transformer.PRESETS, "nano", nano)
+        yield arguments
+
+
+@pytest.fixture(scope="module")
+def trained(command, tmp_path_factory):
+    """A run, and what the command printed."""
+    out = tmp_path_factory.mktemp("runs") / "numbers"
+    done = tflm(*command, "--out", out)
+    assert done.code == 0, done.err
+    return out, done
+
+
+# train
+
+
+def test_training_shows_progress_and_scores(trained):
+    out, done = trained
+    assert re.search(r"epoch 1/2 .* loss \d+\.\d+ .* tokens/s .* ETA .* val_loss", done.out)
+    assert re.search(r"epoch 2/2 .* val_bleu \d", done.out)
+    assert "Trained 2 epochs in 0:0" in done.out
+    for text in ("beam", "greedy", "bleu", "chrf", "ter", "number of examples: 7"):
+        assert text in done.out
+    assert (out / "report" / "beam" / "hypotheses.txt").is_file()
+    assert json.loads((out / "run.json").read_text())["seed"] == 5
+
+
+def test_skipped_lines_are_counted_and_shown_in_every_split(trained, folder):
+    _, done = trained
+    assert "Skipped 3 lines." in done.out
+    assert f"{folder}/train.tsv: 1 x expected 2 columns." in done.out
+    assert f"{folder}/test.tsv: 2 x expected text, found a blank." in done.out
+    assert f"{folder}/train.tsv, line 3: expected 2 columns. Received: 1 columns" in done.out
+
+
+def test_the_same_command_goes_on_after_an_interruption(trained, command, tmp_path, monkeypatch):
+    from tflm.training.checkpoint import Checkpoint
+    from tflm.training.files import load_tensors
+
+    original = Checkpoint.on_train_batch_end
+    step = np.random.default_rng().integers(1, 5)
+
+    def interrupt(self, batch, logs=None):
+        if self.step + 1 == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_train_batch_end", interrupt)
+        done = tflm(*command, "--out", tmp_path)
+    assert done.code == 130
+    assert f"tflm: stopped after {step} updates; saved in {tmp_path}/checkpoint. Run" in done.err
+    assert done.err.endswith("Run the same command to go on.\n")
+    done = tflm(*command, "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert f"Resuming after {step} updates." in done.out
+    whole, ours = (
+        load_tensors(out / "model" / "model.safetensors")[0] for out in (trained[0], tmp_path)
+    )
+    for name, array in whole.items():
+        np.testing.assert_allclose(ours[name], array, atol=1e-5, err_msg=name)
+
+
+def test_a_malformed_line_is_named(command, folder, tmp_path):
+    strict = [argument for argument in command if argument != "--skip-bad"]
+    error = refused_late(*strict, "--out", tmp_path)
+    assert error == f"tflm: {folder}/train.tsv, line 3: expected 2 columns. Received: 1 columns\n"
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def refused_late(*arguments):
+    """As `refused`, by a command that has already said something."""
+    done = tflm(*arguments)
+    assert done.code == 2
+    return done.err
+
+
+def test_another_run_in_the_same_directory_is_refused(trained, command):
+    out, _ = trained
+    error = refused(*command, "--out", out, "--seed", 6, "--set", "dropout=0.4")
+    assert "`out` must be a new directory or the same run. Received: dropout: 0.1 there" in error
+    assert "0.4 now, seed: 5 there, 6 now" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["parsing"], r"`task` must be one of \['translation'\]. Received: task='parsing'"),
+        (["--recipe", "foo"], r"`recipe` must be one of \[.*'multi30k_en_de'.*recipe='foo'"),
+        (
+            ["--recipe", "multi30k_en_de"],
+            r"`data` must be a directory with .*train.en.gz.* no file",
+        ),
+        (
+            ["--recipe", "multi30k_en_de", "--languages", "de-en"],
+            r"`languages` must be left to the recipe. Received: 'de-en', recipe='multi30k_en_de'",
+        ),
+        ([], r"`languages` must be two codes with a hyphen between, en-de say. Received: ''"),
+        (["--languages", "en-de"], r"`data` must hold train.en and train.de, train.tsv or"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(arguments, message, tmp_path):
+    error = refused("train", "--data", tmp_path, "--out", tmp_path / "run", *arguments)
+    assert re.search(message, error)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "transformer/huge"], r"one of \['transformer/tiny'.*'transformer/huge'"),
+        (["--model", "rnn/tiny"], r"one of \['transformer'\], a slash and a preset.*'rnn/tiny'"),
+        (["--set", "foo=1"], r"`set` must name one of \[.*'warmup_steps'\]. Received: 'foo=1'"),
+        (["--set", "epochs=many"], r"`set` must give epochs a value of type int.*'epochs=many'"),
+    ],
+)
+def test_unknown_models_and_settings_list_the_known_ones(arguments, message, folder, tmp_path):
+    arguments = ["--data", folder, "--out", tmp_path / "run", "--languages", "en-de", *arguments]
+    assert re.search(message, refused("train", *arguments))
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_have_the_types_of_their_defaults():
+    assert setting("dropout=0.25") == ("dropout", 0.25)
+    assert setting("epochs=7") == ("epochs", 7)
+    assert setting("joint=False") == ("joint", False)
+    assert setting("algorithm=unigram") == ("algorithm", "unigram")
+    with pytest.raises(ValueError, match="joint a value of type bool. Received: 'joint=maybe'"):
+        setting("joint=maybe")
+
+
+def test_languages_are_two_codes():
+    assert language_pair("en-zh") == ("en", "zh")
+    for text in ("en", "-de", "en-", ""):
+        with pytest.raises(ValueError, match=f"`languages` must be two codes .* '{text}'"):
+            language_pair(text)
+
+
+# evaluate
+
+
+def test_a_run_is_scored_in_its_own_languages(trained, folder, tmp_path):
+    run, _ = trained
+    done = tflm("evaluate", run, "--data", folder, "--skip-bad", "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert "Skipped 2 lines." in done.err
+    for text in ("translation en-de", "bleu", "tok:13a", "number of examples: 7"):
+        assert text in done.out
+    beam = (run / "report" / "beam" / "hypotheses.txt").read_text()
+    assert (tmp_path / "hypotheses.txt").read_text() == beam
+
+
+def test_a_saved_model_is_scored_on_a_file(exported, folder, tmp_path):
+    arguments = ["evaluate", exported, "--data", folder / "valid.tsv", "--json"]
+    done = tflm(*arguments, "--languages", "en-zh", "--swap")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert report["num_examples"] == 12
+    assert "tok:zh" in report["scores"][0]["signature"]
+    _, german = (folder / "valid.tsv").read_text().splitlines()[0].split("\t")
+    assert report["examples"][0]["source"] == german
+    assert "`languages` must be given for a model that is not a run" in refused(*arguments)
+
+
+def test_what_cannot_be_scored_is_refused(exported, folder, tmp_path):
+    (tmp_path / "empty.tsv").touch()
+    languages = ["--languages", "en-de"]
+    for arguments, message in (
+        ([tmp_path / "gone", "--data", folder], "no directory"),
+        ([exported, "--data", tmp_path / "empty.tsv", *languages], "at least one pair"),
+        ([exported, "--data", tmp_path / "gone.tsv", *languages], "must be a file that exists"),
+        (
+            [exported, "--data", folder, *languages],
+            "test.tsv, line 8: expected text, found a blank",
+        ),
+        ([tmp_path, "--data", folder / "valid.tsv", *languages], "`run` must be a directory of"),
+    ):
+        assert message in refused("evaluate", *arguments)
+
+
+# export and predict
+
+
+def test_a_task_is_exported_as_the_next_version(saved_task, tmp_path):
+    (tmp_path / "4").mkdir()
+    done = tflm("export", saved_task, tmp_path)
+    assert (done.code, done.out) == (0, f"{tmp_path / '5'}\n")
+    assert (tmp_path / "5" / "saved_model.pb").is_file()
+    error = refused("export", saved_task, tmp_path, "--version", 4)
+    assert f"`version` must not exist yet. Received: {tmp_path / '4'}" in error
+    assert "`run` must be a directory of `tflm train`" in refused("export", tmp_path, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
+
+
+def test_texts_are_answered_line_by_line(saved_task, exported, trained_task):
+    texts = ["two three", "", "ten"]
+    expected = "".join(f"{answer}\n" for answer in trained_task(texts))
+    done = tflm("predict", saved_task, *texts)
+    assert (done.code, done.out, done.err) == (0, expected, "")
+    lines = "\n".join(texts).encode()
+    assert tflm("predict", exported, stdin=lines).out == expected
+    assert tflm("predict", exported, stdin=lines.replace(b"\n", b"\r\n")).out == expected
+    assert tflm("predict", exported).out == ""
+
+
+def test_json_lines_say_all_about_an_answer(exported, trained_task):
+    stdin = "one\u2028two\none \n".encode() + b"two \xff three\n" + b"five " * 30
+    done = tflm("predict", exported, "--json", stdin=stdin)
+    answers = [json.loads(line) for line in done.out.split("\n")[:-1]]
+    texts = ["one\u2028two", "one ", "two \ufffd three", "five " * 30]
+    found = trained_task.n_best(texts)
+    assert [answer["text"] for answer in answers] == [texts[0] for texts in found["text"]]
+    assert [answer["truncated"] for answer in answers] == found["truncated"]
+    assert answers[3]["truncated"] is True
+    assert all(answer["score"] < 0 for answer in answers)
+
+
+def test_a_model_that_does_not_exist_is_named(tmp_path):
+    assert f"Received: {tmp_path}/gone" in refused("predict", tmp_path / "gone", "text")
+
+
+def test_an_answer_is_one_line():
+    assert one_line("a\nb\u2028c\r\nd") == "a b c d"
+    assert one_line("") == ""
+
+
+def test_lines_are_answered_in_chunks():
+    assert list(chunks(iter("abcdefg"), 3)) == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
+    assert list(chunks([], 3)) == []
+
+
+# models and help
+
+
+def test_the_zoo_is_listed():
+    done = tflm("models")
+    assert done.code == 0
+    assert re.search(r"transformer/base\s.*6\+6\s.*512\s.*2,048\s.*8\s.*37,000", done.out)
+    rows = {row["name"]: row for row in json.loads(tflm("models", "--json").out)}
+    assert rows["transformer/tiny"]["hidden_dim"] == 128
+    assert rows["transformer/big"]["parameters"] > rows["transformer/base"]["parameters"] > 5e7
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train", ["--recipe", "--set", "--skip-bad", "Run again after an interruption"]),
+        ("evaluate", ["--languages", "--swap", "--json", "signatures"]),
+        ("export", ["--version", "SavedModel"]),
+        ("predict", ["--json", "standard input"]),
+        ("models", ["--json", "parameter counts"]),
+    ],
+)
+def test_every_command_explains_itself(command, words):
+    done = tflm(command, "--help")
+    assert done.code == 0
+    for word in words:
+        assert word in done.out
+    assert command in tflm("--help").out
+
+
+def test_a_wrong_option_is_an_error_of_its_own():
+    done = tflm("train", "--epoch", 3)
+    assert done.code == 2
+    assert "--epoch" in done.err
