@@ -139,8 +139,7 @@ class Task(keras.Model):
         """
         options = data_options or {}
         if is_raw(validation_data):
-            held_out = {k: v for k, v in options.items() if k in ("tokens_per_batch",)}
-            validation_data = self._one_pass(validation_data, **held_out)
+            validation_data = self._one_pass(validation_data, options)
         shared = {"validation_data": validation_data, **kwargs}
         if is_raw(x):
             batches = self.batches(x, training=True, **options)
@@ -171,9 +170,10 @@ class Task(keras.Model):
             **shared,
         )
 
-    def _one_pass(self, examples: Any, **options: Any) -> tf.data.Dataset:
+    def _one_pass(self, examples: Any, options: dict[str, Any]) -> tf.data.Dataset:
         """Raw examples to evaluate on, as batches whose number Keras knows: else it warns."""
-        batches = self.batches(examples, training=False, **options)
+        size = {name: options[name] for name in ("tokens_per_batch",) if name in options}
+        batches = self.batches(examples, training=False, **size)
         known = tf.data.experimental.assert_cardinality(batches.num_batches(0))
         return batches.epoch(0).apply(known)
 
@@ -202,10 +202,24 @@ class Task(keras.Model):
         )
         return history, own
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`, which also takes raw examples."""
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        data_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`keras.Model.evaluate`, which also takes raw examples.
+
+        Args:
+            x: raw examples, or what Keras takes: batches of arrays.
+            y: as Keras takes it; `None` with raw examples.
+            data_options: as in `fit`; of them, only `tokens_per_batch` counts here.
+            **kwargs: passed to Keras: `return_dict`, `verbose`, ...
+        """
         if is_raw(x):
-            x = self._one_pass(x)
+            x = self._one_pass(x, data_options or {})
         return super().evaluate(x, y, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> Any:

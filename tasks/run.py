@@ -186,7 +186,11 @@ class TranslationRun:
         set_weights(task.model, average_weights(keep.kept(checkpoint.epoch)))
         if "valid" not in self.data:
             return
-        average = task.evaluate(self.data["valid"], return_dict=True, verbose=0)["loss"]
+        # In the batches that the epochs were validated in, so that losses compare.
+        options = {"tokens_per_batch": self.settings.tokens_per_batch}
+        average = task.evaluate(
+            self.data["valid"], data_options=options, return_dict=True, verbose=0
+        )["loss"]
         best = min(logs.get("val_loss", math.inf) for logs in checkpoint.history)
         self._print(
             f"Validation loss: {average:.4f} of the mean of the last "

@@ -173,7 +173,8 @@ def test_the_finished_task_is_the_mean_of_the_last_epochs_or_the_best_one(whole,
     )
     assert is_mean != is_best
     task.compile()
-    loss = task.evaluate(data["valid"], return_dict=True, verbose=0)["loss"]
+    options = {"tokens_per_batch": SETTINGS["tokens_per_batch"]}
+    loss = task.evaluate(data["valid"], data_options=options, return_dict=True, verbose=0)["loss"]
     history = json.loads((whole / "history.json").read_text())["epochs"]
     lowest = min(logs["val_loss"] for logs in history)
     assert (loss < lowest) if is_mean else loss == pytest.approx(lowest, rel=1e-3)
