@@ -143,8 +143,8 @@ class Task(keras.Model):
         shared = {"validation_data": validation_data, **kwargs}
         if is_raw(x):
             batches = self.batches(x, training=True, **options)
-            steps_per_epoch = steps_per_epoch or batches.num_batches(0)
-            rest = -start_step % steps_per_epoch  # of an epoch that was interrupted
+            steps = steps_per_epoch = steps_per_epoch or int(batches.num_batches(0))
+            rest = -start_step % steps  # of an epoch that was interrupted
             if rest and initial_epoch < epochs:
                 stream = BatchStream(batches, start_step).dataset()
                 history, own = self._fit_rest(stream, initial_epoch, rest, **shared)

@@ -92,7 +92,8 @@ def _from_saved_model(directory: pathlib.Path) -> Predict:
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             found = serve(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
             columns = [found[name].numpy().tolist() for name in _ANSWER]
-            answers += [dict(zip(_ANSWER, row, strict=True)) for row in zip(*columns, strict=True)]
+            for row in zip(*columns, strict=True):
+                answers.append(dict(zip(_ANSWER, row, strict=True)))
         for answer in answers:
             answer["text"] = answer["text"].decode()
         return answers

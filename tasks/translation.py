@@ -12,7 +12,6 @@ task("Two dogs are playing.")
 
 import base64
 import dataclasses
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -78,7 +77,7 @@ class Translation(Task):
         self.target_tokenizer = target_tokenizer or source_tokenizer
         self._check_vocabularies()
         self.strategy = strategy or Beam(num_beams=5, length_penalty="power", alpha=1.0)
-        longest = model.config.max_length or math.inf
+        longest = model.config.max_length or MAX_SOURCE_LENGTH
         self.limits = limits or Limits(max_length=min(MAX_TARGET_LENGTH, longest))
         self.max_source_length = max_source_length or min(MAX_SOURCE_LENGTH, longest)
         self._translators: dict[Any, Any] = {}

@@ -236,4 +236,5 @@ def test_a_directory_is_no_task_before_it_is_complete(tmp_path, make_task, monke
 def test_the_base_class_reads_any_task(saved_task, trained_task):
     task = Task.from_pretrained(saved_task)
     assert type(task) is Translation
-    assert task("three one") == trained_task("three one")
+    for ours, theirs in zip(task.get_weights(), trained_task.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

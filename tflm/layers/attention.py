@@ -76,9 +76,10 @@ class _Attention(keras.layers.Layer):
         return ops.reshape(x, ops.shape(like))  # (N, T, D)
 
     def _dropout(self, training: bool | None) -> Any:
-        if self.drop is None:
+        drop = self.drop
+        if drop is None:
             return None
-        return lambda weights: self.drop(weights, training=training)
+        return lambda weights: drop(weights, training=training)
 
 
 class SelfAttention(_Attention):

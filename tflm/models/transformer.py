@@ -73,7 +73,7 @@ class Transformer(EncoderDecoder):
         "big": Config(hidden_dim=1024, ffn_dim=4096, num_heads=16, dropout=0.3),
     }
 
-    def __init__(self, config: Config, **kwargs: Any):
+    def __init__(self, config: Any, **kwargs: Any):
         super().__init__(config, **kwargs)
         policy = self.dtype_policy
         self.embedding = TokenEmbedding(

@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import sentencepiece
 import tensorflow as tf
@@ -32,7 +32,7 @@ _MAX_LINE_BYTES = 1 << 20  # the trainer drops longer lines; its own default is 
 _NUM_SEEDS = 2**32 - 1  # 2**32 - 1 itself asks SentencePiece for a random seed
 
 _ops = tf.load_op_library(
-    str(Path(tensorflow_text.__file__).parent / "python" / "ops" / "_sentencepiece_tokenizer.so")
+    str(Path(tensorflow_text.__path__[0]) / "python" / "ops" / "_sentencepiece_tokenizer.so")
 )
 
 # The generator's seed is global and read when a thread first samples.
@@ -162,9 +162,10 @@ class SentencePieceTokenizer(tf.Module):
             reverse=False,
             out_type=tf.int32,
         )  # (all ids,), (B + 1,)
-        return tf.RaggedTensor.from_row_splits(values, row_splits, validate=False)  # (B, None)
+        ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
+        return ragged.from_row_splits(values, row_splits, validate=False)  # (B, None)
 
-    def detokenize(self, ids: tf.RaggedTensor | tf.Tensor | Sequence) -> tf.Tensor:
+    def detokenize(self, ids: Any) -> tf.Tensor:
         """The text of each row of ids; special and out-of-range ids are left out.
 
         Args:
@@ -176,7 +177,8 @@ class SentencePieceTokenizer(tf.Module):
         if not isinstance(ids, tf.RaggedTensor | tf.Tensor):
             ids = tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
         if not isinstance(ids, tf.RaggedTensor):
-            ids = tf.RaggedTensor.from_tensor(ids)
+            ragged: Any = tf.RaggedTensor
+            ids = ragged.from_tensor(ids)
         values = tf.cast(ids.flat_values, tf.int32)  # (all ids,)
         keep = (values >= 0) & (values < self.vocab_size)
         for special in (self.pad_id, self.unk_id, self.bos_id, self.eos_id):
@@ -185,7 +187,7 @@ class SentencePieceTokenizer(tf.Module):
         # The op removes every space from the start of a text, wanted or not. Behind an unknown
         # piece nothing is at the start; the piece's own text and the one space that tokenizing
         # put in front are then cut off here.
-        guard = tf.fill([ids.nrows(), 1], self.unk_id)
+        guard: Any = tf.fill([ids.nrows(), 1], self.unk_id)
         ids = tf.concat([guard, ids], axis=1)  # (B, 1 + None)
         texts = _ops.sentencepiece_detokenize_op(
             self._resource.resource_handle,

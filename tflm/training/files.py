@@ -10,7 +10,7 @@ import safetensors
 import safetensors.numpy
 
 
-def write_atomically(path: str | os.PathLike, write: Callable[[str], None]) -> None:
+def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) -> None:
     """Calls `write(temporary_path)`, flushes that file to disk and renames it to `path`.
 
     Whatever stood at `path` stays until the new file is complete; an interruption at any moment
