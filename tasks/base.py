@@ -147,6 +147,7 @@ class Task(keras.Model):
             rest = -start_step % steps  # of an epoch that was interrupted
             if rest and initial_epoch < epochs:
                 stream = BatchStream(batches, start_step).dataset()
+                stream = even_rows(stream, self.distribute_strategy.num_replicas_in_sync)
                 history, own = self._fit_rest(stream, initial_epoch, rest, **shared)
                 initial_epoch += 1
                 if self.stop_training or initial_epoch == epochs:
@@ -154,6 +155,7 @@ class Task(keras.Model):
                 for variable, value in zip(self.trainable_variables, own, strict=True):
                     variable.assign(value)
             x = BatchStream(batches, start_step + rest).dataset()
+            x = even_rows(x, self.distribute_strategy.num_replicas_in_sync)
         elif start_step:
             raise ValueError(
                 "`start_step` must be 0 unless `x` is raw examples: only their order can be "
@@ -170,12 +172,25 @@ class Task(keras.Model):
             **shared,
         )
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds losses and metrics before the first step of several replicas.
+
+        Keras takes the mean of the replicas' parts of a batch for an example of what they get; but
+        masks are boolean and the parts differ in rows, so here one of the parts is the example.
+        """
+        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+            batch = next(next(iter(iterator))[2])
+            parts = self.distribute_strategy.experimental_local_results
+            iterator, data_batch = None, tf.nest.map_structure(lambda x: parts(x)[0], batch)
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def _one_pass(self, examples: Any, options: dict[str, Any]) -> tf.data.Dataset:
         """Raw examples to evaluate on, as batches whose number Keras knows: else it warns."""
         size = {name: options[name] for name in ("tokens_per_batch",) if name in options}
         batches = self.batches(examples, training=False, **size)
         known = tf.data.experimental.assert_cardinality(batches.num_batches(0))
-        return batches.epoch(0).apply(known)
+        dataset = batches.epoch(0).apply(known)
+        return even_rows(dataset, self.distribute_strategy.num_replicas_in_sync)
 
     def _fit_rest(
         self, stream: tf.data.Dataset, epoch: int, steps: int, callbacks: Any = None, **kwargs: Any
@@ -287,6 +302,22 @@ class Task(keras.Model):
 def subclasses(cls: type) -> list[type]:
     """Every class derived from `cls`, near and far."""
     return [leaf for child in cls.__subclasses__() for leaf in (child, *subclasses(child))]
+
+
+def even_rows(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
+    """Batches whose rows `replicas` devices can share evenly: of weight 0 where rows are added."""
+    if replicas == 1:
+        return dataset
+
+    def even(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
+        rows = tf.shape(y)[0]
+        missing = -rows % replicas
+        index = tf.concat([tf.range(rows), tf.zeros([missing], tf.int32)], axis=0)
+        x, y, weight = tf.nest.map_structure(lambda part: tf.gather(part, index), (x, y, weight))
+        real = tf.cast(tf.range(rows + missing) < rows, weight.dtype)  # (B,)
+        return x, y, weight * real[:, None]
+
+    return dataset.map(even)
 
 
 def is_raw(examples: Any) -> bool:

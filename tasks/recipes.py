@@ -72,7 +72,7 @@ def _multi30k(source: str, target: str, **changes: Any) -> Recipe:
         dropout=0.3,
         learning_rate=5e-3,
         warmup_steps=2000,
-        epochs=75,
+        epochs=58,
         average_last=10,
     )
     return Recipe(
@@ -113,7 +113,9 @@ def _tatoeba(source: str, target: str, **changes: Any) -> Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _multi30k("en", "de"),
+        _multi30k(
+            "en", "de", expect="39.3 BLEU, beam 5; 38.5 greedy; 66 minutes on 2 cores, seed 1"
+        ),
         _multi30k("de", "en"),
         _tatoeba("en", "zh"),
         _tatoeba("zh", "en"),

@@ -273,10 +273,7 @@ class Translation(Task):
         Raises:
             FileExistsError: `version` exists.
         """
-        strategy = self.strategy
-        if isinstance(strategy, Beam):
-            strategy = dataclasses.replace(strategy, num_return=strategy.num_beams)
-        module = self.text_to_text(strategy)
+        module = self.text_to_text()
         return save(module, module.signatures(), directory, version)
 
     def get_config(self) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_training_shows_progress_and_scores(trained):
     assert re.search(r"epoch 1/2 .* loss \d+\.\d+ .* tokens/s .* ETA .* val_loss", done.out)
     assert re.search(r"epoch 2/2 .* val_bleu \d", done.out)
     assert "Trained 2 epochs in 0:0" in done.out
-    for text in ("beam", "greedy", "bleu", "chrf", "ter", "number of examples: 7"):
+    for text in ("beam", "greedy", "BLEU", "chrF", "TER", "number of examples: 7"):
         assert text in done.out
     assert (out / "report" / "beam" / "hypotheses.txt").is_file()
     assert json.loads((out / "run.json").read_text())["seed"] == 5
@@ -230,7 +230,7 @@ def test_a_run_is_scored_in_its_own_languages(trained, folder, tmp_path):
     done = tflm("evaluate", run, "--data", folder, "--skip-bad", "--out", tmp_path)
     assert done.code == 0, done.err
     assert "Skipped 2 lines." in done.err
-    for text in ("translation en-de", "bleu", "tok:13a", "number of examples: 7"):
+    for text in ("translation en-de", "BLEU", "tok:13a", "number of examples: 7"):
         assert text in done.out
     beam = (run / "report" / "beam" / "hypotheses.txt").read_text()
     assert (tmp_path / "hypotheses.txt").read_text() == beam

@@ -219,7 +219,7 @@ def test_learned_positions_bound_what_may_be_written():
     model, inputs = built(learned_positions=True, max_length=11), batch()
     mask = inputs["encoder_padding_mask"]
     memory = model.encode(inputs["encoder_token_ids"], mask)
-    assert model.start(memory, mask, 11).keys() == {"step", "memory"}
+    assert model.start(memory, mask, 11).keys() >= {"step", "memory"}
     with pytest.raises(
         ValueError, match="`max_length` must be at most the config's 11. Received: max_length=12"
     ):
@@ -230,7 +230,7 @@ def test_sinusoids_bound_nothing():
     model, inputs = built(max_length=11), batch()
     mask = inputs["encoder_padding_mask"]
     memory = model.encode(inputs["encoder_token_ids"], mask)
-    assert model.start(memory, mask, 10_000).keys() == {"step", "memory"}
+    assert model.start(memory, mask, 10_000).keys() >= {"step", "memory"}
 
 
 def test_learned_positions_need_a_length():

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tflm.tasks.base
 from tflm.tasks import Task, Translation
-from tflm.tasks.base import BatchStream, is_raw, subclasses
+from tflm.tasks.base import BatchStream, even_rows, is_raw, subclasses
 
 PAIRS = [("a", "b")]
 
@@ -147,6 +147,19 @@ def test_arrays_are_taken_as_keras_takes_them(make_recorder):
     assert sorted(task.seen) == list(range(6))
     assert task.evaluate(x, x, return_dict=True, verbose=0)["loss"] > 0
     assert task.predict(x, verbose=0).shape == (6, 1)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_replicas_share_rows_evenly_and_no_row_counts_twice(replicas):
+    x = np.arange(6, dtype="int32").reshape(3, 2)
+    weight = np.array([[1, 0.5], [1, 0], [1, 1]], "float32")
+    dataset = tf.data.Dataset.from_tensors(({"ids": x, "mask": x > 2}, x + 10, weight))
+    ((found, y, weights),) = even_rows(dataset, replicas).as_numpy_iterator()
+    rows = {1: 3, 2: 4, 4: 4}[replicas]
+    assert {len(part) for part in (found["ids"], found["mask"], y, weights)} == {rows}
+    np.testing.assert_array_equal(found["ids"], [*x, *x[:1]][:rows])
+    np.testing.assert_array_equal(y, found["ids"] + 10)
+    np.testing.assert_array_equal(weights, [*weight, [0, 0]][:rows])
 
 
 def strings(*shapes):

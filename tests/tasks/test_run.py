@@ -27,7 +27,6 @@ SETTINGS = {
     "max_length": 48,
     "learning_rate": 5e-3,
     "warmup_steps": 10,
-    "sampling_alpha": 0.1,
     "average_last": 2,
     "score_every": 0,
     "beam": 2,

@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -138,13 +142,45 @@ def test_ordinary_callbacks_watch_generated_text(fresh, toy_pairs, tmp_path):
     assert keras.saving.load_model(path).source_tokenizer.model == task.source_tokenizer.model
 
 
-def test_a_replicated_task_trains_on_pairs(toy_pairs, make_task):
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
-    with strategy.scope():
-        task = make_task()
-        task.compile(default_optimizer(5e-3, warmup_steps=10))
-    history = task.fit(toy_pairs, epochs=2, data_options=OPTIONS, verbose=0).history
-    assert history["loss"][1] < history["loss"][0]
+REPLICATED = """
+import json, sys
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from tflm.tasks import Translation
+from tflm.tasks.translation import default_optimizer
+
+directory, pairs, options = json.load(sys.stdin)
+pairs = [tuple(pair) for pair in pairs]
+keras.utils.set_random_seed(1)
+with tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"]).scope():
+    task = Translation.from_pretrained(directory)
+    task.compile(default_optimizer(2e-3, 10))
+arguments = {"validation_data": pairs[:9], "data_options": options, "verbose": 0}
+history = task.fit(pairs, epochs=2, start_step=3, **arguments).history
+assert len(task.model.weights[0].value.values) == 2
+print(json.dumps([history, task(["one", "two"])]))
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_train_on_pairs_and_count_each_once(saved_task, toy_pairs):
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICATED],
+        input=json.dumps([str(saved_task), toy_pairs, OPTIONS]),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    history, answers = json.loads(done.stdout)
+    task = Translation.from_pretrained(saved_task)
+    tokens = task.target_tokenizer.tokenize([target for _, target in toy_pairs]).row_lengths() + 1
+    assert history["tokens"] == [int(sum(tokens))]  # of the second epoch, the whole one
+    assert history["val_tokens"] == [int(sum(tokens[:9]))]
+    assert np.isfinite(history["val_loss"]).all()
+    assert [len(answer) > 0 for answer in answers] == [True, True]
 
 
 def test_compile_has_defaults_and_takes_others(make_task):

@@ -4,6 +4,7 @@ One module serves the task in Python and the exported SavedModel, so both give t
 `B` batch, `S` source length, `T` target length, `n` hypotheses of a text.
 """
 
+import dataclasses
 import functools
 from typing import Any, Protocol
 
@@ -74,8 +75,12 @@ class TextToText(tf.Module):
         self.max_length_ratio = max_length_ratio
         self.seed = seed
 
-    def hypotheses(self, texts: Any) -> dict[str, Any]:
+    def hypotheses(self, texts: Any, strategy: Any = None) -> dict[str, Any]:
         """Strings `(B,)` -> the best hypotheses of each.
+
+        Args:
+            texts: strings `(B,)`.
+            strategy: instead of the module's own.
 
         Returns:
             `text` string `(B, n)` and `score` float32 `(B, n)`, best first; `truncated` boolean
@@ -94,7 +99,7 @@ class TextToText(tf.Module):
             self._decode,
             self._start(memory, padding_mask, self.limits.max_length),
             prompt,
-            strategy=self.strategy,
+            strategy=strategy or self.strategy,
             limits=self.limits,
             eos_id=self.target_tokenizer.eos_id,
             pad_id=self.target_tokenizer.pad_id,
@@ -157,6 +162,10 @@ class TextToText(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """The functions a server offers, by signature name; every tensor has a batch dimension."""
         strings = tf.TensorSpec([None], tf.string)
+        # A search for the best hypothesis alone stops sooner than one for all of them.
+        every = self.strategy
+        if isinstance(every, Beam):
+            every = dataclasses.replace(every, num_return=every.num_beams)
 
         @tf.function(input_signature=[_named(strings, "text")], autograph=False)
         def serving_default(text: Any) -> dict[str, Any]:
@@ -169,7 +178,7 @@ class TextToText(tf.Module):
 
         @tf.function(input_signature=[_named(strings, "text")], autograph=False)
         def n_best(text: Any) -> dict[str, Any]:
-            return self.hypotheses(text)
+            return self.hypotheses(text, every)
 
         @tf.function(
             input_signature=[_named(strings, "source"), _named(strings, "target")], autograph=False

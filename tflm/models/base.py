@@ -49,7 +49,8 @@ class EncoderDecoder(Model):
     A cache is `{"step": ..., "memory": ...}`. The tensors under "step" have `N` rows and change
     with every call: those of rank 4 are `(N, H, t, K)` and grow along `t`, the others keep their
     shape. The tensors under "memory" have `B` rows and never change; row `r` of `N` belongs to
-    sentence `r // (N / B)`. With "step" set to `None` nothing is kept: training decodes the whole
+    sentence `r // (N / B)`. Other keys hold what has no rows, weights laid out for small products
+    say. With "step" set to `None` nothing is kept: training decodes the whole
     target in one call of the same `decode`.
     """
 

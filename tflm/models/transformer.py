@@ -180,6 +180,7 @@ class Transformer(EncoderDecoder):
                 "blocks": [block.cross_attention.project_memory(memory) for block in blocks],
                 "padding_mask": padding_mask,
             },
+            "weights": {"output": self.output_embedding.output_weights()},  # (D, V)
         }
 
     def decode(
@@ -204,5 +205,5 @@ class Transformer(EncoderDecoder):
             )
             grown.append(kept)
         x = x if self.decoder_norm is None else self.decoder_norm(x)
-        logits = self.output_embedding.logits(x)  # (N, T, V)
+        logits = self.output_embedding.logits(x, cache["weights"]["output"])  # (N, T, V)
         return logits, {**cache, "step": None if step is None else grown}
