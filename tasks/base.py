@@ -310,7 +310,7 @@ def even_rows(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
         return dataset
 
     def even(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
-        rows = tf.shape(y)[0]
+        rows: Any = tf.shape(y)[0]
         missing = -rows % replicas
         index = tf.concat([tf.range(rows), tf.zeros([missing], tf.int32)], axis=0)
         x, y, weight = tf.nest.map_structure(lambda part: tf.gather(part, index), (x, y, weight))

@@ -159,9 +159,9 @@ with tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"]).scope():
     task = Translation.from_pretrained(directory)
     task.compile(default_optimizer(2e-3, 10))
 arguments = {"validation_data": pairs[:9], "data_options": options, "verbose": 0}
-history = task.fit(pairs, epochs=2, start_step=3, **arguments).history
-assert len(task.model.weights[0].value.values) == 2
-print(json.dumps([history, task(["one", "two"])]))
+history = task.fit(pairs, **arguments).history
+replicas = [[part.numpy() for part in weight.value.values] for weight in task.model.weights]
+print(json.dumps([history, [bool((first == second).all()) for first, second in replicas]]))
 """
 
 
@@ -174,13 +174,14 @@ def test_two_replicas_train_on_pairs_and_count_each_once(saved_task, toy_pairs):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    history, answers = json.loads(done.stdout)
+    history, equal = json.loads(done.stdout)
     task = Translation.from_pretrained(saved_task)
     tokens = task.target_tokenizer.tokenize([target for _, target in toy_pairs]).row_lengths() + 1
-    assert history["tokens"] == [int(sum(tokens))]  # of the second epoch, the whole one
+    assert history["tokens"] == [int(sum(tokens))]
     assert history["val_tokens"] == [int(sum(tokens[:9]))]
     assert np.isfinite(history["val_loss"]).all()
-    assert [len(answer) > 0 for answer in answers] == [True, True]
+    assert all(equal)
+    assert len(equal) == len(task.model.weights)
 
 
 def test_compile_has_defaults_and_takes_others(make_task):
@@ -412,10 +413,8 @@ def test_a_keras_file_gives_the_task_back_as_it_was(trained_task, toy_pairs, tmp
     assert loaded.optimizer.get_config() == trained_task.optimizer.get_config()
     assert loaded.jit_compile == trained_task.jit_compile
     same_variables(loaded.optimizer.variables, trained_task.optimizer.variables)
-    before = trained_task.evaluate(toy_pairs[:9], verbose=0)
     history = loaded.fit(toy_pairs, data_options=OPTIONS, verbose=0)  # it goes on
     assert history.history["loss"][0] < trained_task.history.history["loss"][0]
-    assert trained_task.evaluate(toy_pairs[:9], verbose=0) == before
 
 
 def test_two_vocabularies_survive_both_ways_of_saving(chinese_task, tmp_path):
