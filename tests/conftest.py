@@ -88,7 +88,7 @@ def trained_task(make_task, toy_pairs):
     task = make_task(strategy=strategy, limits=Limits(max_length=40), max_source_length=20)
     task.compile(default_optimizer(8e-3, warmup_steps=60))
     task.fit(
-        toy_pairs, epochs=18, data_options={"tokens_per_batch": 256, "max_length": 64}, verbose=0
+        toy_pairs, epochs=25, data_options={"tokens_per_batch": 256, "max_length": 64}, verbose=0
     )
     return task
 
