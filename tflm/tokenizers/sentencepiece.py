@@ -207,7 +207,8 @@ class SentencePieceTokenizer(tf.Module):
             texts: Lines of text.
             alpha: BPE: probability of leaving out a merge (BPE-dropout). Unigram: sharpness of
                 the distribution over segmentations; smaller is more random.
-            seed: Any integer; the result depends on `texts`, `alpha` and `seed` alone.
+            seed: Any integer; within a process the result depends on `texts`, `alpha` and `seed`
+                alone. Another process may draw others.
 
         Raises:
             ValueError: `alpha` is not above 0 and at most 1.
