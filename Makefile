@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 DEMO ?= runs/demo
-DEMO_OPTIONS ?= --epochs 14 --set vocab_size=2000 --set tokens_per_batch=1024 \
+DEMO_OPTIONS ?= --epochs 12 --set vocab_size=2000 --set tokens_per_batch=1024 \
   --set learning_rate=4e-3 --set warmup_steps=300 --set score_every=7
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
