@@ -3,7 +3,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from tflm.export import next_version, save
+from tflm.export import new_version, next_version, save
 
 
 class Double(tf.Module):
@@ -97,3 +97,26 @@ def test_a_failure_leaves_nothing_behind(double, tmp_path, monkeypatch, moment, 
     with pytest.raises(type(failure)):
         save(*double, tmp_path)
     assert names(tmp_path) == ["1"]
+
+
+def test_files_beside_the_model_are_there_when_it_has_its_name(double, tmp_path):
+    path = save(*double, tmp_path, extra={"card.json": "{}", "说明.md": "文字"})
+    assert names(path / "assets.extra") == ["card.json", "说明.md"]
+    assert (path / "assets.extra" / "说明.md").read_text(encoding="utf-8") == "文字"
+    assert tf.saved_model.load(str(path)).signatures
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(double, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no/such"):
+        save(*double, tmp_path, extra={"no/such/folder.json": "{}"})
+    assert names(tmp_path) == []
+
+
+def test_a_new_version_is_known_before_it_is_written(tmp_path):
+    assert new_version(tmp_path / "gone") == tmp_path / "gone" / "1"
+    (tmp_path / "3").mkdir()
+    assert new_version(str(tmp_path)) == tmp_path / "4"
+    with pytest.raises(FileExistsError, match="`version` must not exist yet"):
+        new_version(tmp_path, 3)
+    with pytest.raises(ValueError, match="`version` must be at least 1. Received: version=0"):
+        new_version(tmp_path, 0)

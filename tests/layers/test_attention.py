@@ -5,6 +5,7 @@ from keras import ops
 
 from tflm.layers.attention import CrossAttention, SelfAttention, attend
 from tflm.layers.masks import causal_mask, key_padding_mask
+from tflm.layers.positions import rotary_tables
 
 B, H, T, S, K = 2, 3, 4, 5, 6
 D = H * K
@@ -236,8 +237,99 @@ def test_heads_must_divide_the_width(cls):
         cls(10, 3)
 
 
-@pytest.mark.parametrize("cls", [SelfAttention, CrossAttention])
-def test_attention_survives_a_round_trip(cls, assert_round_trip):
-    arguments = {"hidden_dim": 12, "num_heads": 4, "dropout": 0.3, "use_bias": False}
-    again = assert_round_trip(cls, **arguments)
+def test_heads_of_keys_must_divide_the_heads():
+    expected = "`num_heads` must be a multiple of `num_kv_heads`. .*num_heads=4, num_kv_heads=3"
+    with pytest.raises(ValueError, match=expected):
+        SelfAttention(12, 4, 3)
+
+
+def test_self_attention_survives_a_round_trip(assert_round_trip):
+    again = assert_round_trip(
+        SelfAttention,
+        hidden_dim=12,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=6,
+        dropout=0.3,
+        use_bias=False,
+        query_key_value_bias=True,
+        scale=0.5,
+        query_key_norm=1e-5,
+    )
     assert again.drop.rate == 0.3
+    assert again.query_key_value.use_bias and not again.out.use_bias
+
+
+def test_cross_attention_survives_a_round_trip(assert_round_trip):
+    again = assert_round_trip(
+        CrossAttention,
+        hidden_dim=12,
+        num_heads=4,
+        head_dim=6,
+        dropout=0.3,
+        use_bias=False,
+        scale=0.5,
+    )
+    assert again.drop.rate == 0.3
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_grouped_queries_equal_repeated_keys(groups):
+    heads = 6
+    query, key, value = arrays((B, heads, T, K), (B, groups, S, K), (B, groups, S, K))
+    mask, (bias,) = random_mask(B, 1, T, S), arrays((1, heads, T, S), seed=5)
+    found = attend(*map(ops.convert_to_tensor, (query, key, value)), mask, bias=bias, scale=0.3)
+    key, value = (np.repeat(x, heads // groups, axis=1) for x in (key, value))
+    scores = np.einsum("bhtk,bhsk->bhts", query, key) * 0.3 + bias
+    weights = np.exp(np.where(mask, scores, -np.inf))
+    weights /= weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found, np.einsum("bhts,bhsk->bhtk", weights, value), atol=1e-5)
+
+
+def test_every_option_of_self_attention_is_its_numpy_counterpart(randomize):
+    heads, groups, width = 6, 2, 4
+    layer = SelfAttention(D, heads, groups, width, use_bias=False, scale=0.4, query_key_norm=1e-3)
+    layer.build(None)
+    randomize(layer)
+    (x,) = arrays((B, T, D))
+    cosines, sines = rotary_tables(np.arange(T)[None], np.array([1.0, 0.1]))
+    found, cache = layer(x, causal_mask(T), rotary=(cosines, sines))
+    kernel, out, query_scale, key_scale = (
+        ops.convert_to_numpy(weight)
+        for weight in (
+            layer.query_key_value.kernel,
+            layer.out.kernel,
+            layer.query_norm.scale,
+            layer.key_norm.scale,
+        )
+    )
+
+    def normal(y, scale):
+        return y / np.sqrt((y**2).mean(-1, keepdims=True) + 1e-3) * scale
+
+    def turned(y):
+        pairs = y[..., :2] + 1j * y[..., 2:]
+        angles = np.arange(T)[:, None] * np.array([1.0, 0.1])
+        pairs = pairs * np.exp(1j * angles)
+        return np.concatenate([pairs.real, pairs.imag], axis=-1)
+
+    projected = (x @ kernel).reshape(B, T, heads + 2 * groups, width).swapaxes(1, 2)
+    query, key, value = np.split(projected, [heads, heads + groups], axis=1)
+    query, key = turned(normal(query, query_scale)), turned(normal(key, key_scale))
+    np.testing.assert_allclose(cache["key"], key, atol=1e-4)
+    np.testing.assert_allclose(cache["value"], value, atol=1e-4)
+    key, value = (np.repeat(y, heads // groups, axis=1) for y in (key, value))
+    scores = np.einsum("bhtk,bhsk->bhts", query, key) * 0.4
+    weights = np.exp(np.where(np.tril(np.ones((T, T), bool)), scores, -np.inf))
+    weights /= weights.sum(-1, keepdims=True)
+    context = np.einsum("bhts,bhsk->bhtk", weights, value)
+    expected = context.swapaxes(1, 2).reshape(B, T, heads * width) @ out
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_one_row_a_source_known_in_advance_changes_nothing(cross_attention):
+    layer = cross_attention()
+    x, memory = arrays((B, 1, D), (B, S, D))
+    projected = layer.project_memory(memory)
+    expected = layer(x, projected)
+    np.testing.assert_allclose(layer(x, projected, rows_per_source=1), expected, atol=1e-6)

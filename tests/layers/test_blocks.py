@@ -3,19 +3,32 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tflm.layers.blocks import DecoderBlock, EncoderBlock
+from tflm.layers.blocks import TransformerBlock
 from tflm.layers.masks import causal_mask, key_padding_mask
+from tflm.layers.normalization import LayerNormalization, RMSNormalization
 
 B, H, T, S, D, F = 2, 3, 4, 5, 12, 14
 by_order = pytest.mark.parametrize("pre_norm", [False, True], ids=["post", "pre"])
+by_kind = pytest.mark.parametrize("cross_attention", [False, True], ids=["encoder", "decoder"])
 ARGUMENTS = {
     "hidden_dim": 12,
-    "num_heads": 3,
+    "num_heads": 4,
     "ffn_dim": 14,
+    "cross_attention": True,
     "dropout": 0.3,
     "attention_dropout": 0.2,
+    "ffn_dropout": 0.1,
     "activation": "gelu",
+    "gated": True,
     "pre_norm": True,
+    "norm": "rms",
+    "norm_epsilon": 1e-5,
+    "use_bias": False,
+    "num_kv_heads": 2,
+    "head_dim": 5,
+    "query_key_value_bias": True,
+    "query_key_norm": 1e-4,
+    "attention_scale": 0.7,
 }
 
 
@@ -26,8 +39,8 @@ def arrays(*shapes):
 
 @pytest.fixture
 def built(randomize):
-    def build(cls, **arguments):
-        block = cls(D, H, F, **arguments)
+    def build(**arguments):
+        block = TransformerBlock(D, H, F, **arguments)
         block.build((B, T, D))
         return randomize(block)
 
@@ -41,10 +54,10 @@ def residual(x, norm, sublayer, pre_norm):
 
 @by_order
 def test_an_encoder_block_is_the_composition_of_its_parts(built, pre_norm):
-    block = built(EncoderBlock, pre_norm=pre_norm, activation="tanh")
+    block = built(pre_norm=pre_norm, activation="tanh")
     (x,) = arrays((B, T, D))
     mask = key_padding_mask([[1, 1, 0, 1], [1, 0, 1, 1]])
-    found = block(x, mask)
+    found, _ = block(x, attention_mask=mask)
     x = residual(x, block.attention_norm, lambda y: block.attention(y, mask)[0], pre_norm)
     expected = residual(x, block.feed_forward_norm, block.feed_forward, pre_norm)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -52,7 +65,7 @@ def test_an_encoder_block_is_the_composition_of_its_parts(built, pre_norm):
 
 @by_order
 def test_a_decoder_block_is_the_composition_of_its_parts(built, pre_norm):
-    block = built(DecoderBlock, pre_norm=pre_norm, activation="tanh")
+    block = built(cross_attention=True, pre_norm=pre_norm, activation="tanh")
     x, memory = arrays((B, T, D), (B, S, D))
     projected = block.cross_attention.project_memory(memory)
     causal, padding = causal_mask(T), key_padding_mask([[1, 1, 0, 1, 0], [1, 0, 1, 1, 1]])
@@ -70,13 +83,13 @@ def test_a_decoder_block_is_the_composition_of_its_parts(built, pre_norm):
 
 def test_the_two_orders_differ(built):
     (x,) = arrays((B, T, D))
-    post, pre = built(EncoderBlock)(x), built(EncoderBlock, pre_norm=True)(x)
+    post, pre = built()(x)[0], built(pre_norm=True)(x)[0]
     assert np.abs(post - pre).max() > 0.1
 
 
 @by_order
 def test_a_decoder_block_in_steps_with_a_cache_equals_the_whole(built, pre_norm):
-    block, n = built(DecoderBlock, pre_norm=pre_norm), 3
+    block, n = built(cross_attention=True, pre_norm=pre_norm), 3
     x, memory = arrays((n * B, T, D), (B, S, D))
     projected = block.cross_attention.project_memory(memory)
     padding = key_padding_mask([[1, 1, 0, 1, 0], [1, 0, 1, 1, 1]])
@@ -90,7 +103,7 @@ def test_a_decoder_block_in_steps_with_a_cache_equals_the_whole(built, pre_norm)
 
 
 def test_a_decoder_block_needs_no_masks(built):
-    block = built(DecoderBlock)
+    block = built(cross_attention=True)
     x, memory = arrays((B, T, D), (B, S, D))
     projected = block.cross_attention.project_memory(memory)
     everything = np.ones((B, 1, 1, S), bool)
@@ -98,43 +111,56 @@ def test_a_decoder_block_needs_no_masks(built):
     np.testing.assert_allclose(block(x, projected)[0], expected, atol=1e-6)
 
 
+def outputs(block, x, memory, **arguments):
+    """The block's first output; a decoder's is given the memory."""
+    if block.cross_attention is not None:
+        arguments["memory"] = block.cross_attention.project_memory(memory)
+    return block(x, **arguments)[0]
+
+
 @by_order
-def test_dropout_is_on_in_training_only(built, pre_norm):
+@by_kind
+def test_dropout_is_on_in_training_only(built, pre_norm, cross_attention):
+    arguments = {"pre_norm": pre_norm, "cross_attention": cross_attention}
     x, memory = arrays((B, T, D), (B, S, D))
-    for cls in (EncoderBlock, DecoderBlock):
-        plain = built(cls, pre_norm=pre_norm)
-        projected = plain.cross_attention.project_memory(memory) if cls is DecoderBlock else None
-        more = () if projected is None else (projected,)
-        for rates in ({"dropout": 0.5}, {"attention_dropout": 0.5}):
-            block = built(cls, pre_norm=pre_norm, **rates)
-            still = tf.nest.flatten(plain(x, *more, training=True))[0]
-            np.testing.assert_array_equal(
-                tf.nest.flatten(block(x, *more, training=False))[0], still
-            )
-            dropped = tf.nest.flatten(block(x, *more, training=True))[0]
-            assert np.abs(dropped - still).max() > 1e-3
+    still = outputs(built(**arguments), x, memory, training=True)
+    for rate in ("dropout", "attention_dropout", "ffn_dropout"):
+        block = built(**arguments, **{rate: 0.5})
+        np.testing.assert_array_equal(outputs(block, x, memory, training=False), still)
+        assert np.abs(outputs(block, x, memory, training=True) - still).max() > 1e-3
 
 
-@pytest.mark.parametrize("cls", [EncoderBlock, DecoderBlock])
-def test_every_part_computes_in_the_policys_dtype(cls, assert_mixed):
-    block = cls(**ARGUMENTS, dtype="mixed_bfloat16")
+@by_kind
+def test_every_part_computes_in_the_policys_dtype(cross_attention, assert_mixed):
+    arguments = {**ARGUMENTS, "cross_attention": cross_attention}
+    block = TransformerBlock(**arguments, dtype="mixed_bfloat16")
     block.build((B, T, D))
     x, memory = arrays((B, T, D), (B, S, D))
-    more = (block.cross_attention.project_memory(memory),) if cls is DecoderBlock else ()
-    for output in tf.nest.flatten(block(x, *more)):
-        assert output.dtype == tf.bfloat16
-        assert np.isfinite(ops.cast(output, "float32")).all()
+    output = outputs(block, x, memory)
+    assert output.dtype == tf.bfloat16
+    assert np.isfinite(ops.cast(output, "float32")).all()
     assert_mixed(block)
 
 
-@pytest.mark.parametrize("cls", [EncoderBlock, DecoderBlock])
-def test_a_block_survives_a_round_trip(cls, assert_round_trip):
-    again = assert_round_trip(cls, **ARGUMENTS)
-    assert (again.drop.rate, again.attention.drop.rate) == (0.3, 0.2)
-    assert again.feed_forward.up.activation.__name__ == "gelu"
+def test_a_block_survives_a_round_trip(assert_round_trip):
+    again = assert_round_trip(TransformerBlock, **ARGUMENTS)
+    rates = again.drop.rate, again.attention.drop.rate, again.feed_forward.drop.rate
+    assert rates == (0.3, 0.2, 0.1)
+    assert again.feed_forward.gate.activation.__name__ == "gelu"
+    assert again.cross_attention.head_dim == again.attention.head_dim == 5
+    assert again.cross_attention.scale == again.attention.scale == 0.7
 
 
-@pytest.mark.parametrize("cls", [EncoderBlock, DecoderBlock])
-def test_heads_must_divide_the_width(cls):
+def test_root_mean_square_normalisation_by_name(built):
+    kinds = {type(built(norm=name).attention_norm) for name in ("layer", "rms")}
+    assert kinds == {LayerNormalization, RMSNormalization}
+
+
+def test_an_unknown_normalisation_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"`norm` must be one of \['layer', 'rms'\]. .*'batch'"):
+        TransformerBlock(12, 3, 7, norm="batch")
+
+
+def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="`hidden_dim` must be a multiple of `num_heads`"):
-        cls(10, 3, 7)
+        TransformerBlock(10, 3, 7)

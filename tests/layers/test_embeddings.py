@@ -30,12 +30,36 @@ def test_logits_are_products_with_the_same_rows_unscaled(layer):
     np.testing.assert_allclose(layer.logits(x), x @ table_of(layer).T, rtol=1e-5, atol=1e-5)
 
 
+def test_unscaled_vectors_are_the_rows(randomize):
+    layer = TokenEmbedding(V, D, scaled=False)
+    layer.build(None)
+    randomize(layer)
+    np.testing.assert_array_equal(layer(TOKEN_IDS), table_of(layer)[TOKEN_IDS])
+
+
+def test_a_bias_is_added_to_the_logits(layer):
+    x = np.random.default_rng(0).normal(size=(B, T, D)).astype("float32")
+    bias = np.arange(V, dtype="float32")
+    expected = x @ table_of(layer).T + bias
+    found = layer.logits(x, layer.output_weights(), bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_fresh_vectors_and_logits_have_unit_scale():
     layer = TokenEmbedding(500, 16)
     vectors = ops.convert_to_numpy(layer(np.arange(500)[None]))
     assert vectors.std() == pytest.approx(1.0, abs=0.05)
     x = np.random.default_rng(0).normal(size=(1, 50, 16)).astype("float32")
     assert ops.convert_to_numpy(layer.logits(x)).std() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "options, expected", [({"scaled": False}, 0.02), ({"scaled": False, "stddev": 0.7}, 0.7)]
+)
+def test_unscaled_vectors_start_as_wide_as_asked(options, expected):
+    layer = TokenEmbedding(500, 16, **options)
+    vectors = ops.convert_to_numpy(layer(np.arange(500)[None]))
+    assert vectors.std() == pytest.approx(expected, rel=0.05)
 
 
 def test_one_weight_learns_from_both_uses(layer):
@@ -69,4 +93,4 @@ def test_logits_keep_sizes_that_only_the_running_graph_knows(layer):
 
 
 def test_it_survives_a_round_trip(assert_round_trip):
-    assert_round_trip(TokenEmbedding, vocab_size=13, dim=6)
+    assert_round_trip(TokenEmbedding, vocab_size=13, dim=6, scaled=False, stddev=0.3)

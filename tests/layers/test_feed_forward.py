@@ -48,7 +48,25 @@ def test_it_computes_in_the_policys_dtype(assert_mixed, x):
     assert_mixed(layer)
 
 
+def test_gated_it_is_equation_six_of_glu_variants(built, x):
+    layer = built(activation="tanh", gated=True, use_bias=False)
+    gate, up, down = (
+        ops.convert_to_numpy(dense.kernel) for dense in (layer.gate, layer.up, layer.down)
+    )
+    assert len(layer.weights) == 3
+    expected = (np.tanh(x @ gate) * (x @ up)) @ down
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_it_survives_a_round_trip(assert_round_trip):
-    arguments = {"hidden_dim": 6, "ffn_dim": 10, "activation": "gelu", "dropout": 0.3}
-    again = assert_round_trip(FeedForward, **arguments)
+    again = assert_round_trip(
+        FeedForward,
+        hidden_dim=6,
+        ffn_dim=10,
+        activation="gelu",
+        dropout=0.3,
+        use_bias=False,
+        gated=True,
+    )
     assert again.drop.rate == 0.3
+    assert again.gate.activation.__name__ == "gelu"

@@ -3,7 +3,14 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tflm.layers.masks import attention_bias, causal_mask, combine_masks, key_padding_mask
+from tflm.layers.masks import (
+    attention_bias,
+    causal_mask,
+    combine_masks,
+    key_padding_mask,
+    left_padding_mask,
+    segment_mask,
+)
 
 
 def literal(mask):
@@ -18,6 +25,22 @@ def test_the_causal_mask_shows_the_past_and_the_present():
 
 def test_the_causal_mask_shows_everything_cached():
     assert literal(causal_mask(2, index=3)) == [[[[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]]]
+
+
+def test_a_window_shows_the_last_keys_only():
+    assert literal(causal_mask(3, index=1, window=2)) == [
+        [[[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]]
+    ]
+
+
+def test_padding_on_the_left_is_hidden_from_every_query():
+    mask = left_padding_mask(ops.convert_to_tensor([0, 2], "int32"), 3)
+    assert literal(mask) == [[[[1, 1, 1]]], [[[0, 0, 1]]]]
+
+
+def test_segments_see_themselves():
+    mask = segment_mask(ops.convert_to_tensor([[4, 4, 7]], "int32"))
+    assert literal(mask) == [[[[1, 1, 0], [1, 1, 0], [0, 0, 1]]]]
 
 
 def test_the_causal_mask_takes_sizes_known_only_when_the_graph_runs():

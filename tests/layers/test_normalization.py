@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tflm.layers.normalization import LayerNormalization
+from tflm.layers.normalization import LayerNormalization, RMSNormalization
 
 B, T, D = 2, 3, 10
 
@@ -107,5 +107,26 @@ def test_gradients_pass_through_mixed_precision(x):
         assert np.isfinite(gradient).all() and np.any(gradient)
 
 
-def test_it_survives_a_round_trip(assert_round_trip):
-    assert_round_trip(LayerNormalization, dim=6, epsilon=1e-3)
+@pytest.mark.parametrize("cls", [LayerNormalization, RMSNormalization])
+def test_weights_stay_in_float32_and_unrounded(cls, x):
+    layer = cls(D, dtype="bfloat16")
+    y = layer(x)
+    layer.scale.assign(np.full(D, 1.0 + 2.0**-12))  # bfloat16 has 8 bits of it
+    assert layer.scale.dtype == "float32"
+    assert y.dtype == "bfloat16"
+    assert float(layer.scale[0]) == 1.0 + 2.0**-12
+
+
+def test_the_root_mean_square_becomes_the_scale(randomize, x):
+    layer = RMSNormalization(D, epsilon=0.5)
+    layer.build(None)
+    (scale,) = weights_of(randomize(layer))
+    expected = x / np.sqrt((x.astype("float64") ** 2).mean(-1, keepdims=True) + 0.5) * scale
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    heads = x[:, :, None]  # any number of dimensions
+    np.testing.assert_allclose(layer(heads), expected[:, :, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [LayerNormalization, RMSNormalization])
+def test_it_survives_a_round_trip(cls, assert_round_trip):
+    assert_round_trip(cls, dim=6, epsilon=1e-3)

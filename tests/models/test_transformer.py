@@ -16,6 +16,28 @@ SMALL = {
     "num_encoder_layers": 2,
     "num_decoder_layers": 3,
 }
+SIZES = {
+    "vocab_size": 29,
+    "hidden_dim": 12,
+    "ffn_dim": 20,
+    "num_heads": 3,
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 1,
+}
+CONTRACT = [
+    {
+        **SIZES,
+        "target_vocab_size": 23,
+        "dropout": 0.2,
+        "attention_dropout": 0.15,
+        "activation": "tanh",
+        "pre_norm": True,
+        "learned_positions": True,
+        "tie_output": False,
+        "max_length": 17,
+    },
+    SIZES,
+]
 
 
 def built(**fields):

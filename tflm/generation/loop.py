@@ -4,6 +4,7 @@ It runs eagerly, in a `tf.function` and in a SavedModel on a stock server: core 
 and the cache grows by a position per step, so that short outputs cost short attention.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from tflm.generation.constraints import (
     Limits,
     block_early_eos,
     block_repeated_ngrams,
+    block_tokens,
     penalize_repetition,
 )
 from tflm.generation.protocol import Decode, Generated, Request, State, Strategy, Tensor
@@ -28,6 +30,7 @@ def generate(
     pad_id: int,
     seed: Tensor | int | None = None,
     max_lengths: Tensor | None = None,
+    blocked_ids: Sequence[int] = (),
 ) -> Generated:
     """Continues every prompt until eos or the length limit.
 
@@ -37,7 +40,8 @@ def generate(
         decode: The model's step, `decode(token_ids, cache, index) -> (logits, cache)`.
         cache: The cache before the prompt, with B rows in `"step"`; only `"step"` is expanded to
             beams and reordered, `"memory"` stays as it is.
-        prompt_ids: (B, P) int32, P at least 1; for an encoder-decoder the bos column.
+        prompt_ids: (B, P) int32, P at least 1; for an encoder-decoder what decoding starts with.
+            Where prompts differ in length their padding is on the left, and the cache knows of it.
         strategy: `Greedy`, `Sample` or `Beam`.
         limits: Lengths and repetition.
         eos_id: The id that ends a text.
@@ -45,6 +49,7 @@ def generate(
         seed: For `Sample`: (B,) int32, one per row; one integer, from which every row gets its
             own; or None for a new one at every call.
         max_lengths: (B,) int32, each row's own `max_length`, clipped to 1 .. `limits.max_length`.
+        blocked_ids: Ids that are never chosen.
 
     Returns:
         The texts, `num_return` per sentence for a `Beam`, else one.
@@ -74,6 +79,7 @@ def generate(
         """Appends a token to the history, and moves history and cache to the surviving rows."""
         logits = tf.cast(logits[:, -1], tf.float32)  # (N, V)
         logits, log_normalizers = _constrained(logits, history, step, limits, request)
+        logits = block_tokens(logits, blocked_ids)
         tokens, parents, state = strategy.choose(
             logits, log_normalizers, history, step, state, request
         )
@@ -82,7 +88,9 @@ def generate(
         return tf.concat([history, tokens[:, None]], axis=1), step_cache, state
 
     # The prompt runs once per sentence; beams are copies of what it left.
-    logits, prefilled = decode(prompt_ids, cache, tf.constant(0))
+    prompt_cache = {**cache, "rows_per_source": 1, "last_only": True}
+    logits, prefilled = decode(prompt_ids, prompt_cache, tf.constant(0))
+    prefilled["rows_per_source"] = strategy.num_beams
     logits, history, step_cache = logits[:, -1:], prompt_ids, prefilled["step"]
     if strategy.num_beams > 1:
         logits, history, step_cache = _take_rows((logits, history, step_cache), rows)
@@ -131,7 +139,9 @@ def _constrained(
     """
     exempt = (request.pad_id, request.eos_id)
     logits = penalize_repetition(logits, history, limits.repetition_penalty, exempt)
-    log_normalizers = tf.reduce_logsumexp(logits, axis=-1)
+    # log(sum(exp(z))) = max(z) - log(max(softmax(z))): softmax is one op, the sum several.
+    likeliest = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
+    log_normalizers = tf.reduce_max(logits, axis=-1) - tf.math.log(likeliest)
     logits = block_repeated_ngrams(logits, history, limits.no_repeat_ngram_size, exempt)
     logits = block_early_eos(logits, step, limits.min_length, request.eos_id)
     return logits, log_normalizers

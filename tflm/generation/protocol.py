@@ -26,11 +26,12 @@ class Decode(Protocol):
             cache: `"step"`, a nest of tensors with leading dimension N, of which those of rank 4
                 are (N, H, t, K) and grow along t and all others keep their shape; and
                 `"memory"`, a nest with leading dimension B that stays as it is. Row r of N
-                belongs to sentence `r // (N // B)`.
+                belongs to sentence `r // (N // B)`. `"last_only"` says that the logits of the
+                last token are all that is read of a prompt's: a model may leave out the others.
             index: Scalar int32, the number of positions already in the cache.
 
         Returns:
-            Logits (N, T, V) and the cache with the T positions added.
+            Logits (N, T, V), or (N, 1, V), and the cache with the T positions added.
         """
         ...
 

@@ -1,26 +1,48 @@
 """Layers of `keras.ops`: attention, masks, positions, feed-forward, blocks, embeddings."""
 
+from tflm.layers.activations import activation
 from tflm.layers.attention import CrossAttention, SelfAttention, attend
-from tflm.layers.blocks import DecoderBlock, EncoderBlock
+from tflm.layers.blocks import TransformerBlock
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.feed_forward import FeedForward
-from tflm.layers.masks import attention_bias, causal_mask, combine_masks, key_padding_mask
-from tflm.layers.normalization import LayerNormalization
-from tflm.layers.positions import LearnedPositions, sinusoidal_positions
+from tflm.layers.masks import (
+    attention_bias,
+    causal_mask,
+    combine_masks,
+    key_padding_mask,
+    left_padding_mask,
+    segment_mask,
+)
+from tflm.layers.normalization import LayerNormalization, RMSNormalization
+from tflm.layers.positions import (
+    LearnedPositions,
+    rotary_tables,
+    rotate,
+    sinusoidal_positions,
+    token_positions,
+)
+from tflm.layers.relative_bias import RelativeBias
 
 __all__ = [
     "CrossAttention",
-    "DecoderBlock",
-    "EncoderBlock",
     "FeedForward",
     "LayerNormalization",
     "LearnedPositions",
+    "RMSNormalization",
+    "RelativeBias",
     "SelfAttention",
     "TokenEmbedding",
+    "TransformerBlock",
+    "activation",
     "attend",
     "attention_bias",
     "causal_mask",
     "combine_masks",
     "key_padding_mask",
+    "left_padding_mask",
+    "rotary_tables",
+    "rotate",
+    "segment_mask",
     "sinusoidal_positions",
+    "token_positions",
 ]

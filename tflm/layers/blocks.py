@@ -1,4 +1,4 @@
-"""Encoder and decoder blocks (Vaswani et al. 2017, figure 1), post-norm or pre-norm.
+"""The Transformer block (Vaswani et al. 2017, figure 1), of every encoder and decoder of the zoo.
 
 Post-norm is the published order, `norm(x + sublayer(x))`. Pre-norm, `x + sublayer(norm(x))`
 (Xiong et al. 2020, https://arxiv.org/abs/2002.04745), trains deep stacks without warm-up and
@@ -12,117 +12,47 @@ import keras
 
 from tflm.layers.attention import CrossAttention, SelfAttention
 from tflm.layers.feed_forward import FeedForward
-from tflm.layers.normalization import LayerNormalization
+from tflm.layers.normalization import LayerNormalization, RMSNormalization
+
+NORMALIZATIONS = {"layer": LayerNormalization, "rms": RMSNormalization}
 
 
-class _Block(keras.layers.Layer):
-    """Residual connection, dropout and normalisation around a sub-layer."""
-
-    def __init__(self, hidden_dim: int, dropout: float, pre_norm: bool, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.hidden_dim = hidden_dim
-        self.pre_norm = pre_norm
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-
-    def _residual(
-        self,
-        x: Any,
-        norm: LayerNormalization,
-        sublayer: Callable[[Any], Any],
-        training: bool | None,
-    ) -> Any:
-        if self.pre_norm:
-            return x + self.drop(sublayer(norm(x)), training=training)
-        return norm(x + self.drop(sublayer(x), training=training))
-
-    def _norm(self, name: str) -> LayerNormalization:
-        return LayerNormalization(self.hidden_dim, dtype=self.dtype_policy, name=name)
-
-
-class EncoderBlock(_Block):
-    """Self-attention, then feed-forward.
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention, in a decoder attention to the encoder's output, then feed-forward.
 
     Args:
         hidden_dim: `D`.
         num_heads: `H`.
         ffn_dim: `F`.
+        cross_attention: whether the block attends to a memory.
         dropout: rate applied to the output of each sub-layer.
         attention_dropout: rate applied to the attention weights.
+        ffn_dropout: rate applied inside the feed-forward network, after the activation.
         activation: name of the feed-forward activation.
+        gated: whether the feed-forward network has a gate.
         pre_norm: normalise before each sub-layer instead of after it.
-
-    Call arguments:
-        x: `(B, T, D)`.
-        attention_mask: boolean, broadcasts to `(B, H, T, T)`.
-
-    Returns:
-        `(B, T, D)`.
-    """
-
-    def __init__(
-        self,
-        hidden_dim: int,
-        num_heads: int,
-        ffn_dim: int,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        activation: str = "relu",
-        pre_norm: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(hidden_dim, dropout, pre_norm, **kwargs)
-        policy = self.dtype_policy
-        self.attention = SelfAttention(
-            hidden_dim, num_heads, attention_dropout, dtype=policy, name="attention"
-        )
-        self.feed_forward = FeedForward(
-            hidden_dim, ffn_dim, activation, dtype=policy, name="feed_forward"
-        )
-        self.attention_norm = self._norm("attention_norm")
-        self.feed_forward_norm = self._norm("feed_forward_norm")
-
-    def build(self, *_: Any) -> None:
-        shape = (None, None, self.hidden_dim)
-        for part in (
-            self.attention,
-            self.attention_norm,
-            self.feed_forward,
-            self.feed_forward_norm,
-        ):
-            part.build(shape)
-
-    def call(self, x: Any, attention_mask: Any = None, training: bool | None = None) -> Any:
-        def attention(y: Any) -> Any:
-            return self.attention(y, attention_mask=attention_mask, training=training)[0]
-
-        def feed_forward(y: Any) -> Any:
-            return self.feed_forward(y, training=training)
-
-        x = self._residual(x, self.attention_norm, attention, training)
-        return self._residual(x, self.feed_forward_norm, feed_forward, training)
-
-
-class DecoderBlock(_Block):
-    """Self-attention, attention to the memory, then feed-forward.
-
-    Args:
-        hidden_dim: `D`.
-        num_heads: `H`.
-        ffn_dim: `F`.
-        dropout: rate applied to the output of each sub-layer.
-        attention_dropout: rate applied to the attention weights.
-        activation: name of the feed-forward activation.
-        pre_norm: normalise before each sub-layer instead of after it.
+        norm: "layer" or "rms".
+        norm_epsilon: added to the variance or the mean square.
+        use_bias: whether the dense layers have biases.
+        num_kv_heads, head_dim, query_key_value_bias, query_key_norm: see `SelfAttention`.
+        attention_scale: what the scores of both attentions are multiplied by, `1 / sqrt(K)` by
+            default.
 
     Call arguments:
         x: `(N, T, D)`.
         memory: keys and values from `cross_attention.project_memory`, `(B, H, S, K)` each.
         attention_mask: boolean, broadcasts to `(N, H, T, t + T)`.
         cross_attention_mask: boolean, broadcasts to `(B, H, 1, S)`.
-        cache: `{"key", "value"}` of the positions before, `(N, H, t, K)` each, or `None`.
+        cache: `{"key", "value"}` of the positions before, `(N, G, t, K)` each, or `None`.
+        bias: added to the scores of self-attention, broadcasts to `(N, H, T, t + T)`, or `None`.
+        rotary: cosines and sines for self-attention, each `(N or 1, 1, T, K)`, or `None`.
+        rows_per_source: `N / B`, or `None` where it is not known.
 
     Returns:
         `(N, T, D)`, and the cache grown by `T`.
+
+    Raises:
+        ValueError: `norm` is not a known one, or see `SelfAttention`.
     """
 
     def __init__(
@@ -130,26 +60,71 @@ class DecoderBlock(_Block):
         hidden_dim: int,
         num_heads: int,
         ffn_dim: int,
+        *,
+        cross_attention: bool = False,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        ffn_dropout: float = 0.0,
         activation: str = "relu",
+        gated: bool = False,
         pre_norm: bool = False,
+        norm: str = "layer",
+        norm_epsilon: float = 1e-6,
+        use_bias: bool = True,
+        num_kv_heads: int | None = None,
+        head_dim: int | None = None,
+        query_key_value_bias: bool | None = None,
+        query_key_norm: float | None = None,
+        attention_scale: float | None = None,
         **kwargs: Any,
     ):
-        super().__init__(hidden_dim, dropout, pre_norm, **kwargs)
+        super().__init__(**kwargs)
+        if norm not in NORMALIZATIONS:
+            raise ValueError(
+                f"`norm` must be one of {sorted(NORMALIZATIONS)}. Received: norm={norm!r}"
+            )
+        self.hidden_dim = hidden_dim
+        self.pre_norm = pre_norm
         policy = self.dtype_policy
+        attention = {
+            "head_dim": head_dim,
+            "dropout": attention_dropout,
+            "use_bias": use_bias,
+            "scale": attention_scale,
+            "dtype": policy,
+        }
         self.attention = SelfAttention(
-            hidden_dim, num_heads, attention_dropout, dtype=policy, name="attention"
-        )
-        self.cross_attention = CrossAttention(
-            hidden_dim, num_heads, attention_dropout, dtype=policy, name="cross_attention"
+            hidden_dim,
+            num_heads,
+            num_kv_heads,
+            query_key_value_bias=query_key_value_bias,
+            query_key_norm=query_key_norm,
+            name="attention",
+            **attention,
         )
         self.feed_forward = FeedForward(
-            hidden_dim, ffn_dim, activation, dtype=policy, name="feed_forward"
+            hidden_dim,
+            ffn_dim,
+            activation,
+            ffn_dropout,
+            use_bias,
+            gated,
+            dtype=policy,
+            name="feed_forward",
         )
-        self.attention_norm = self._norm("attention_norm")
-        self.cross_attention_norm = self._norm("cross_attention_norm")
-        self.feed_forward_norm = self._norm("feed_forward_norm")
+
+        def normalization(name: str) -> keras.layers.Layer:
+            return NORMALIZATIONS[norm](hidden_dim, norm_epsilon, dtype=policy, name=name)
+
+        self.attention_norm = normalization("attention_norm")
+        self.feed_forward_norm = normalization("feed_forward_norm")
+        self.cross_attention = self.cross_attention_norm = None
+        if cross_attention:
+            self.cross_attention = CrossAttention(
+                hidden_dim, num_heads, name="cross_attention", **attention
+            )
+            self.cross_attention_norm = normalization("cross_attention_norm")
+        self.drop = keras.layers.Dropout(dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         shape = (None, None, self.hidden_dim)
@@ -161,30 +136,50 @@ class DecoderBlock(_Block):
             self.feed_forward,
             self.feed_forward_norm,
         ):
-            part.build(shape)
+            if part is not None:
+                part.build(shape)
 
     def call(
         self,
         x: Any,
-        memory: dict[str, Any],
+        memory: dict[str, Any] | None = None,
         attention_mask: Any = None,
         cross_attention_mask: Any = None,
         cache: dict[str, Any] | None = None,
+        bias: Any = None,
+        rotary: tuple[Any, Any] | None = None,
+        rows_per_source: int | None = None,
         training: bool | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         grown: dict[str, Any] = {}
 
         def attention(y: Any) -> Any:
-            y, kept = self.attention(y, attention_mask, cache, training=training)
+            y, kept = self.attention(
+                y, attention_mask, cache, bias=bias, rotary=rotary, training=training
+            )
             grown.update(kept)
             return y
 
         def cross_attention(y: Any) -> Any:
-            return self.cross_attention(y, memory, cross_attention_mask, training=training)
+            return self.cross_attention(
+                y,
+                memory,
+                cross_attention_mask,
+                rows_per_source=rows_per_source,
+                training=training,
+            )
 
         def feed_forward(y: Any) -> Any:
             return self.feed_forward(y, training=training)
 
         x = self._residual(x, self.attention_norm, attention, training)
-        x = self._residual(x, self.cross_attention_norm, cross_attention, training)
+        if self.cross_attention is not None:
+            x = self._residual(x, self.cross_attention_norm, cross_attention, training)
         return self._residual(x, self.feed_forward_norm, feed_forward, training), grown
+
+    def _residual(
+        self, x: Any, norm: Any, sublayer: Callable[[Any], Any], training: bool | None
+    ) -> Any:
+        if self.pre_norm:
+            return x + self.drop(sublayer(norm(x)), training=training)
+        return norm(x + self.drop(sublayer(x), training=training))

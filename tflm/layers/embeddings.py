@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.shapes import unflatten
+
 
 class TokenEmbedding(keras.layers.Layer):
     """Looks token vectors up, and scores hidden states against all of them.
@@ -12,30 +14,45 @@ class TokenEmbedding(keras.layers.Layer):
     Args:
         vocab_size: `V`.
         dim: `D`.
+        scaled: whether vectors are multiplied by `sqrt(D)` (Vaswani et al. 2017, section 3.4).
+        stddev: of the first values: by default `1 / sqrt(D)` where they are scaled, else 0.02.
 
     Call arguments:
         token_ids: integer `(B, T)`.
 
     Returns:
-        `(B, T, D)`, multiplied by `sqrt(D)` (Vaswani et al. 2017, section 3.4).
+        `(B, T, D)`.
     """
 
-    def __init__(self, vocab_size: int, dim: int, **kwargs: Any):
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        scaled: bool = True,
+        stddev: float | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.dim = dim
+        self.scaled = scaled
+        self.stddev = stddev
 
     def build(self, *_: Any) -> None:
+        # Unit variance after the multiplication by sqrt(D), and logits of unit scale. Without it,
+        # what GPT and BERT started from.
+        usual = self.dim**-0.5 if self.scaled else 0.02
+        stddev = usual if self.stddev is None else self.stddev
         self.embeddings = self.add_weight(
             shape=(self.vocab_size, self.dim),
-            # Unit variance after the multiplication by sqrt(D), and logits of unit scale.
-            initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5),
+            initializer=keras.initializers.RandomNormal(stddev=stddev),
             name="embeddings",
         )
 
     def call(self, token_ids: Any) -> Any:
         vectors = ops.take(self.embeddings, token_ids, axis=0)  # (B, T, D)
-        return ops.cast(vectors, self.compute_dtype) * self.dim**0.5
+        vectors = ops.cast(vectors, self.compute_dtype)
+        return vectors * self.dim**0.5 if self.scaled else vectors
 
     def output_weights(self) -> Any:
         """The vectors as output weights, `(D, V)` in the compute dtype.
@@ -45,14 +62,17 @@ class TokenEmbedding(keras.layers.Layer):
         """
         return ops.transpose(ops.cast(ops.convert_to_tensor(self.embeddings), self.compute_dtype))
 
-    def logits(self, x: Any, output_weights: Any = None) -> Any:
+    def logits(self, x: Any, output_weights: Any = None, bias: Any = None) -> Any:
         """Scores `(B, T, D)` against every token vector: `(B, T, V)`.
 
         Args:
             x: `(B, T, D)`.
             output_weights: what `output_weights` returned, where it is at hand.
+            bias: `(V,)`, added to the scores; or `None`.
         """
         weights = self.output_weights() if output_weights is None else output_weights
         flat = ops.reshape(ops.cast(x, self.compute_dtype), (-1, self.dim))  # (B * T, D)
         scores = ops.matmul(flat, weights)  # (B * T, V)
-        return ops.reshape(scores, (*ops.shape(x)[:2], self.vocab_size))  # (B, T, V)
+        if bias is not None:
+            scores = scores + ops.cast(bias, scores.dtype)
+        return unflatten(scores, x)  # (B, T, V)

@@ -14,19 +14,33 @@ from keras import ops
 _HIDDEN = {"float16": -3e4}
 
 
-def causal_mask(num_queries: Any, index: Any = 0) -> Any:
+def causal_mask(num_queries: Any, index: Any = 0, window: int | None = None) -> Any:
     """Lets the query at position `index + t` see the keys at positions `0 … index + t`.
 
     Args:
         num_queries: `T`, integer or scalar tensor.
         index: number of key positions before the first query (those held in a cache).
+        window: only the last `window` of these keys, the query's own included; or `None`.
 
     Returns:
         Boolean `(1, 1, T, index + T)`.
     """
-    queries = index + ops.arange(num_queries)  # (T,)
-    keys = ops.arange(index + num_queries)  # (S,)
-    return (keys[None, :] <= queries[:, None])[None, None]  # (1, 1, T, S)
+    queries = (index + ops.arange(num_queries))[:, None]  # (T, 1)
+    keys = ops.arange(index + num_queries)[None]  # (1, S)
+    mask = keys <= queries  # (T, S)
+    if window is not None:
+        mask = ops.logical_and(mask, keys > queries - window)
+    return mask[None, None]  # (1, 1, T, S)
+
+
+def left_padding_mask(left_padding: Any, num_keys: Any) -> Any:
+    """Hides the first `left_padding` keys of each row: int `(B,)` -> boolean `(B, 1, 1, S)`."""
+    return (ops.arange(num_keys)[None] >= left_padding[:, None])[:, None, None, :]
+
+
+def segment_mask(segment_ids: Any) -> Any:
+    """Lets tokens see their own segment only: int `(B, T)` -> boolean `(B, 1, T, T)`."""
+    return (segment_ids[:, :, None] == segment_ids[:, None, :])[:, None]
 
 
 def key_padding_mask(padding_mask: Any) -> Any:

@@ -1,10 +1,12 @@
-"""Where a token stands: sinusoids (Vaswani et al. 2017, section 3.5) or learned vectors."""
+"""Where a token stands: sinusoids, learned vectors, rotations or relative biases."""
 
 import math
 from typing import Any
 
 import keras
 from keras import ops
+
+from tflm.layers.masks import segment_mask
 
 
 def sinusoidal_positions(length: Any, dim: int, index: Any = 0) -> Any:
@@ -41,11 +43,10 @@ class LearnedPositions(keras.layers.Layer):
         dim: `D`.
 
     Call arguments:
-        length: number of positions wanted, integer or scalar tensor.
-        index: the first position.
+        positions: integer `(B, T)` or `(T,)`.
 
     Returns:
-        `(length, dim)`.
+        `(B, T, D)` or `(T, D)`.
     """
 
     def __init__(self, max_length: int, dim: int, **kwargs: Any):
@@ -60,9 +61,53 @@ class LearnedPositions(keras.layers.Layer):
             name="embeddings",
         )
 
-    def call(self, length: Any, index: Any = 0) -> Any:
-        return ops.take(
-            ops.convert_to_tensor(self.embeddings, self.compute_dtype),
-            index + ops.arange(length),
-            axis=0,
-        )
+    def call(self, positions: Any) -> Any:
+        table = ops.convert_to_tensor(self.embeddings, self.compute_dtype)
+        return ops.take(table, positions, axis=0)
+
+
+def token_positions(
+    length: Any, index: Any = 0, left_padding: Any = None, segment_ids: Any = None
+) -> Any:
+    """Positions of the tokens `index … index + length - 1` of each row, counted from its first.
+
+    Args:
+        length: `T`, integer or scalar tensor.
+        index: tokens before these, padding included.
+        left_padding: int `(B,)`, padding at the start of each row; or `None`.
+        segment_ids: int `(B, T)`: positions start again where a new segment does; only with
+            `index` 0.
+
+    Returns:
+        int32 `(B, T)`, or `(1, T)` where all rows are alike. Padding has position 0.
+    """
+    if segment_ids is not None:  # as many as stand before it in its segment
+        before = ops.tril(segment_mask(segment_ids)[:, 0], -1)  # (B, T, T)
+        return ops.sum(ops.cast(before, "int32"), axis=-1)
+    tokens = index + ops.arange(length, dtype="int32")[None]  # (1, T)
+    if left_padding is None:
+        return tokens
+    return ops.maximum(tokens - left_padding[:, None], 0)  # (B, T)
+
+
+def rotary_tables(positions: Any, frequencies: Any, factor: float = 1.0) -> tuple[Any, Any]:
+    """Cosines and sines for `rotate`, float32 `(B, 1, T, K)` each.
+
+    Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34, with the halves of a head as the
+    pairs (dimension `i` with `i + K / 2`), as the public checkpoints have it.
+
+    Args:
+        positions: integer `(B, T)`.
+        frequencies: float `(K / 2,)`, radians per position.
+        factor: multiplies both tables.
+    """
+    angles = ops.cast(positions, "float32")[:, None, :, None] * ops.cast(frequencies, "float32")
+    angles = ops.concatenate([angles, angles], axis=-1)  # (B, 1, T, K)
+    return ops.cos(angles) * factor, ops.sin(angles) * factor
+
+
+def rotate(x: Any, cosines: Any, sines: Any) -> Any:
+    """Turns queries or keys `(B, H, T, K)` by their positions' angles `(B or 1, 1, T, K)`."""
+    half = x.shape[-1] // 2
+    turned = ops.concatenate([-x[..., half:], x[..., :half]], axis=-1)
+    return x * ops.cast(cosines, x.dtype) + turned * ops.cast(sines, x.dtype)
