@@ -1,36 +1,41 @@
-"""Score generated text while a model trains, so that every Keras callback can watch BLEU.
+"""Score predictions while a model trains, so that every Keras callback can watch BLEU.
 
     scores = GenerateAndScore(predict, sources, references, [BLEU("de"), CHRF()])
-    best = ModelCheckpoint("best.keras", monitor="val_bleu", mode="max", save_best_only=True)
+    best = ModelCheckpoint(
+        "best.keras", monitor=scores.monitor, mode=scores.mode, save_best_only=True
+    )
     stop = EarlyStopping(monitor="val_bleu", mode="max", patience=5)
     model.fit(..., callbacks=[scores, best, stop])
 
-The scores are in the logs of the epoch, hence also in `History` and in `CSVLogger`'s file.
+The scores are in the logs of the epoch, hence also in `History`, TensorBoard and `CSVLogger`'s
+file.
 """
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from tflm.eval.evaluation import Predict, check_metrics, run_predict
+from tflm.eval.evaluation import check_metrics
 from tflm.eval.metrics.base import Metric, Score
-from tflm.eval.metrics.examples import (
-    References,
-    check_lengths,
-    check_references,
-    check_texts,
-)
+from tflm.eval.metrics.examples import as_list, check_lengths
 from tflm.eval.reports import Example
+
+ExportOnBest = Callable[[int, Score], object]
 
 
 class GenerateAndScore(keras.callbacks.Callback):
-    """Generate on a validation sample at the end of epochs and put the scores into the logs.
+    """Predict a validation sample at the end of epochs and put the scores into the logs.
+
+    Text is what it was made for, but any metric will do: `predict` returns what the metrics want,
+    labels or probabilities for a classifier, `Answer`s for question answering.
 
     It must come before the callbacks that read its scores. Those need `mode="max"` (`mode="min"`
-    for TER): Keras cannot tell the direction of a score that it does not compute.
+    for TER): Keras cannot tell the direction of a score that it does not compute. `monitor` and
+    `mode` of this callback are what to give them.
 
     The sample is scored in the first epoch of a `fit`, in each epoch divisible by `every`, and in
     the last one. In the other epochs the logs repeat the last scores, for in Keras a monitored key
@@ -38,35 +43,60 @@ class GenerateAndScore(keras.callbacks.Callback):
     leaves a hole in `History` and `CSVLogger`. A repeated score never counts as an improvement, so
     `patience`, which counts epochs, should be a multiple of `every`.
 
+    `predict` is called once with the whole sample and should keep what it compiles between calls:
+    `task.__call__` does, a `tf.function` made inside `predict` does not.
+
+    To publish the best model so far as a new version:
+
+        GenerateAndScore(
+            ..., export_on_best=lambda epoch, score: task.export("saved_models/translator")
+        )
+
     Args:
-        predict: Function from a list of sources to as many strings.
-        sources: The sources of the sample.
-        references: One string, or several, per source.
+        predict: Function from the list of sources to a list of as many predictions.
+        sources: The sources of the sample: strings, or what else `predict` takes, for example pairs
+            of a question and its context.
+        references: The reference of each source, as the metrics want it.
         metrics: The metrics; a score's key in the logs is `prefix` followed by the metric's name.
         every: Score every this many epochs.
         num_shown: Print this many of the first examples with the scores; 0 prints nothing.
         prefix: Start of the keys in the logs.
+        watch: Name of the metric that decides what is best; None is the first. Which direction is
+            better is the metric's own.
+        export_on_best: Called with the epoch, from 0, and the watched score whenever that is better
+            than all before. What it writes should be written beside and renamed, as `task.export`
+            does, since training can end at any time. When it raises, training ends and the score
+            does not count as the best.
+        initial_value_threshold: A value the watched score must be better than to be the best, for
+            training that goes on from an earlier `fit`.
 
     Attributes:
         scores: The last scores by metric name, with their signatures.
         hypotheses: The last predictions.
+        best: The best watched score over all calls of `fit`, None before the first.
+        best_epoch: Its epoch, from 0.
+        monitor: The watched score's key in the logs.
+        mode: "max" or "min", which is better of the watched score.
 
     Raises:
-        TypeError: When an example is not a string, or an entry of `metrics` is not a metric.
+        TypeError: When a reference is of the wrong type, or an entry of `metrics` is not a metric.
         ValueError: When there is no example or no metric, when lengths differ, when two metrics
-            share a name, or when `every` or `num_shown` is too small.
+            share a name, when `watch` is none of them, or when `every` or `num_shown` is too small.
     """
 
     def __init__(
         self,
-        predict: Predict,
-        sources: Sequence[str],
-        references: References,
+        predict: Callable[[list[Any]], Sequence[Any]],
+        sources: Sequence[Any],
+        references: Sequence[Any],
         metrics: Sequence[Metric],
         *,
         every: int = 1,
         num_shown: int = 3,
         prefix: str = "val_",
+        watch: str | None = None,
+        export_on_best: ExportOnBest | None = None,
+        initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__()
         if every < 1:
@@ -74,45 +104,121 @@ class GenerateAndScore(keras.callbacks.Callback):
         if num_shown < 0:
             raise ValueError(f"`num_shown` must be 0 or more. Received: num_shown={num_shown}")
         self.predict = predict
-        self.sources = check_texts("sources", sources)
-        self.references = check_references(references)
-        check_lengths("sources", self.sources, self.references)
+        self.sources = as_list("sources", sources)
         self.metrics = check_metrics(metrics)
+        for metric in self.metrics:
+            metric.check_references(references)
+        self.references = list(references)
+        check_lengths("sources", self.sources, self.references)
         self.every = every
         self.num_shown = num_shown
         self.prefix = prefix
+        self._watched = self._find(watch)
+        self.monitor = prefix + self._watched.name
+        self.mode = "max" if self._watched.higher_is_better else "min"
+        self.export_on_best = export_on_best
+        self._best_value = initial_value_threshold
+        self.best: Score | None = None
+        self.best_epoch: int | None = None
         self.scores: dict[str, Score] = {}
-        self.hypotheses: list[str] = []
+        self.hypotheses: list[Any] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget earlier scores: they are another model's."""
+        """Forget the scores that would be repeated: they are another model's. The best stays."""
         self.scores = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score the sample when it is due, and write the newest scores into `logs`."""
         is_last = epoch + 1 == (self.params or {}).get("epochs")
-        if not self.scores or is_last or (epoch + 1) % self.every == 0:
+        is_due = not self.scores or is_last or (epoch + 1) % self.every == 0
+        if is_due:
             self._score()
             if self.num_shown:
                 self._show(epoch)
         if logs is not None:
             logs.update({self.prefix + name: score.value for name, score in self.scores.items()})
+        if is_due:
+            self._keep_best(epoch)
+
+    def _find(self, watch: str | None) -> Metric:
+        if watch is None:
+            return self.metrics[0]
+        for metric in self.metrics:
+            if metric.name == watch:
+                return metric
+        known = ", ".join(metric.name for metric in self.metrics)
+        raise ValueError(f"`watch` must be one of {known}. Received: watch={watch!r}")
 
     def _score(self) -> None:
-        self.hypotheses = run_predict(self.predict, self.sources)
+        self.hypotheses = _run(self.predict, self.sources)
         self.scores = {
             metric.name: metric.score(self.hypotheses, self.references) for metric in self.metrics
         }
+
+    def _keep_best(self, epoch: int) -> None:
+        score = self.scores[self._watched.name]
+        if np.isnan(score.value):
+            return
+        if self._best_value is not None:
+            gain = score.value - self._best_value
+            if (gain if score.higher_is_better else -gain) <= 0:
+                return
+        if self.export_on_best is not None:
+            self.export_on_best(epoch, score)
+            if self.num_shown:
+                better = "higher" if score.higher_is_better else "lower"
+                value = score.format_value()
+                print(f"Exported: {self.monitor} {value} is the best so far ({better} is better)")
+        self.best, self.best_epoch, self._best_value = score, epoch, score.value
 
     def _show(self, epoch: int) -> None:
         values = ", ".join(
             f"{self.prefix}{name} {score.format_value()}" for name, score in self.scores.items()
         )
         lines = [f"\nEpoch {epoch + 1}: {values} on {len(self.sources)} examples"]
-        examples = map(Example, self.sources, self.hypotheses, self.references)
-        shown = itertools.islice(examples, self.num_shown)
-        lines += [example.format(indent="  ") for example in shown]
+        examples = zip(self.sources, self.hypotheses, self.references, strict=True)
+        for source, hypothesis, reference in itertools.islice(examples, self.num_shown):
+            example = Example(_text(source), _text(hypothesis), _texts(reference))
+            lines.append(example.format(indent="  "))
         text = "\n".join(lines) + "\n"
         # A terminal that lacks a character must not end a training run.
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _run(predict: Callable[[list[Any]], Sequence[Any]], sources: list[Any]) -> list[Any]:
+    predictions = predict(list(sources))
+    if isinstance(predictions, (str, bytes)) or not hasattr(predictions, "__iter__"):
+        raise TypeError(
+            "`predict` must return a list with one prediction for each source. "
+            f"Received: {type(predictions).__name__}"
+        )
+    predictions = list(predictions)
+    if len(predictions) != len(sources):
+        raise ValueError(
+            "`predict` must return one prediction for each source. "
+            f"Received: {len(predictions)} predictions for {len(sources)} sources"
+        )
+    return predictions
+
+
+def _text(value: Any) -> str:
+    """Return any source or prediction as text to show: parts joined, numbers cut to 3 digits."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return " | ".join(value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return np.array2string(np.asarray(value), precision=3, separator=", ")
+    return str(value)
+
+
+def _texts(reference: Any) -> tuple[str, ...]:
+    """Return a reference as texts to show; one without any is an empty text."""
+    if isinstance(reference, (set, frozenset)):
+        reference = sorted(reference)
+    if isinstance(reference, (list, tuple)):
+        return tuple(map(_text, reference)) or ("",)
+    return (_text(reference),)

@@ -2,27 +2,30 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from tflm.eval.confidence import bootstrap
-from tflm.eval.metrics.base import Metric
+import numpy as np
+
+from tflm.eval.baselines import Baseline
+from tflm.eval.confidence import bootstrap_all
+from tflm.eval.metrics.base import Metric, Score
 from tflm.eval.metrics.examples import (
     References,
+    as_list,
     check_lengths,
-    check_pairs,
-    check_references,
     check_texts,
 )
-from tflm.eval.reports import Example, Report
+from tflm.eval.parallel import compute_statistics
+from tflm.eval.reports import Example, Report, SystemScores
 
 Predict = Callable[[list[str]], Sequence[str]]
 
 
 def evaluate(
-    predict_or_hypotheses: Predict | Sequence[str],
+    predict_or_hypotheses: Predict | Sequence[Any],
     sources: Sequence[str] | None,
-    references: References,
+    references: References | Sequence[Any],
     metrics: Sequence[Metric],
     *,
     task: str = "",
@@ -32,6 +35,8 @@ def evaluate(
     level: float = 0.95,
     seed: int = 12345,
     num_shown: int = 5,
+    target_language: str = "",
+    baselines: Sequence[Baseline] = (),
 ) -> Report:
     """Score predictions against references, with confidence intervals.
 
@@ -40,10 +45,10 @@ def evaluate(
 
     Args:
         predict_or_hypotheses: A function from a list of sources to as many strings, or those
-            strings.
+            strings. Metrics that read probabilities or labels are given those.
         sources: What was predicted from. None is allowed with hypotheses; the report then shows no
             sources.
-        references: One string, or several, per example.
+        references: One string, or several, per example; what the metrics read.
         metrics: The metrics to compute.
         task: Name of the task, for the report.
         data: Which data this is, for the report.
@@ -53,19 +58,25 @@ def evaluate(
         level: Level of the confidence intervals.
         seed: Seed of the resampling.
         num_shown: How many of the first examples the report shows.
+        target_language: Code of the language of the predictions, for the report.
+        baselines: Trivial systems to score on the same data, as `baselines_for` gives them.
 
     Raises:
         TypeError: When an example is not a string, or an entry of `metrics` is not a metric.
-        ValueError: When there is no example or no metric, when lengths differ, or when two metrics
-            share a name.
+        ValueError: When there is no example or no metric, when lengths differ, when two metrics
+            share a name, or when sources are needed and not given.
     """
     metrics = check_metrics(metrics)
-    checked = check_references(references)
+    for metric in metrics:
+        metric.check_references(references)
+    references = list(references)
+    shown = [as_texts(entry) for entry in references]
     if sources is not None:
         sources = check_texts("sources", sources)
-        check_lengths("sources", sources, checked)
+        check_lengths("sources", sources, references)
     if not callable(predict_or_hypotheses):
-        hypotheses, checked = check_pairs(predict_or_hypotheses, checked)
+        hypotheses = as_list("hypotheses", predict_or_hypotheses)
+        check_lengths("hypotheses", hypotheses, references)
     elif sources is None:
         raise ValueError(
             "`sources` must be given when predictions come from a function. Received: None"
@@ -73,25 +84,87 @@ def evaluate(
     else:
         hypotheses = run_predict(predict_or_hypotheses, sources)
 
-    scores = []
-    for metric in metrics:
-        statistics = metric.statistics(hypotheses, checked)
-        score = metric.score_statistics(statistics)
-        if num_resamples:
-            interval = bootstrap(
-                metric, statistics, num_resamples=num_resamples, level=level, seed=seed
-            )
-            score = dataclasses.replace(score, interval=interval)
-        scores.append(score)
-    examples = map(Example, sources or [""] * len(checked), hypotheses, checked)
+    def scored(predictions: Sequence[Any]) -> tuple[Score, ...]:
+        statistics = compute_statistics(metrics, predictions, references)
+        return scores_with_intervals(
+            metrics, statistics, num_resamples=num_resamples, level=level, seed=seed
+        )
+
+    trivial = [run_baseline(baseline, sources, shown) for baseline in baselines]
+    texts = [as_text(hypothesis) for hypothesis in hypotheses]
+    examples = map(Example, sources or [""] * len(shown), texts, shown)
     return Report(
         task=task,
         data=data,
-        scores=tuple(scores),
+        scores=scored(hypotheses),
         settings=dict(settings or {}),
         examples=tuple(itertools.islice(examples, num_shown)),
-        hypotheses=tuple(hypotheses),
+        hypotheses=tuple(texts),
+        sources=tuple(sources or ()),
+        references=tuple(shown),
+        target_language=target_language,
+        baselines=tuple(
+            SystemScores(name=baseline.name, label=baseline.label, scores=scored(predictions))
+            for baseline, predictions in zip(baselines, trivial, strict=True)
+        ),
     )
+
+
+def as_text(prediction: Any) -> str:
+    """Return a prediction in print: a string as it is, several labels with commas between."""
+    if isinstance(prediction, (list, tuple, set, frozenset)):
+        return ", ".join(
+            map(str, sorted(prediction) if isinstance(prediction, Set) else prediction)
+        )
+    return prediction if isinstance(prediction, str) else str(prediction)
+
+
+def as_texts(reference: Any) -> tuple[str, ...]:
+    """Return what was expected of an example as strings: one, several, or none."""
+    return (reference,) if isinstance(reference, str) else tuple(map(str, reference))
+
+
+def scores_with_intervals(
+    metrics: Sequence[Metric],
+    statistics: Sequence[np.ndarray],
+    *,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 12345,
+) -> tuple[Score, ...]:
+    """Return each metric's score with its bootstrap interval.
+
+    Args:
+        metrics: The metrics.
+        statistics: For each metric its rows (E, K).
+        num_resamples: Bootstrap resamples; 0 leaves the intervals out.
+        level: Level of the intervals.
+        seed: Seed of the resampling.
+    """
+    pairs = zip(metrics, statistics, strict=True)
+    scores = [metric.score_statistics(rows) for metric, rows in pairs]
+    if not num_resamples:
+        return tuple(scores)
+    intervals = bootstrap_all(
+        metrics, statistics, num_resamples=num_resamples, level=level, seed=seed
+    )
+    pairs = zip(scores, intervals, strict=True)
+    return tuple(dataclasses.replace(score, interval=interval) for score, interval in pairs)
+
+
+def run_baseline(
+    baseline: Baseline, sources: Sequence[str] | None, references: Sequence[tuple[str, ...]]
+) -> list[str]:
+    """Return what a trivial system answers.
+
+    Raises:
+        ValueError: When it reads sources and there are none.
+    """
+    if baseline.reads_sources and sources is None:
+        raise ValueError(
+            f"`sources` must be given for the baseline {baseline.name}. Received: None"
+        )
+    return baseline.predict(sources or [], references)
 
 
 def run_predict(predict: Predict, sources: list[str]) -> list[str]:

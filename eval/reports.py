@@ -1,10 +1,11 @@
-"""What an evaluation leaves behind: scores with their settings, a few examples, every hypothesis.
+"""What an evaluation leaves behind: scores with their settings, and every example.
 
-A report is a folder of three files.
+A report is a folder of four files.
 
-    report.json      everything but the hypotheses, for programs
-    report.md        the same as a table, for people
+    report.json      scores, settings and the first few examples, for programs
+    report.md        the same as tables, for people
     hypotheses.txt   one line per example
+    examples.jsonl   source, hypothesis and references of each example: `tflm compare` reads them
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import rich.console
@@ -21,6 +22,7 @@ import rich.table
 import rich.text
 
 from tflm.eval.metrics.base import Score
+from tflm.eval.metrics.lengths import Output
 
 _HEADERS = ("metric", "score", "interval", "signature")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -50,6 +52,36 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SystemScores:
+    """The scores of one of several systems on the same data.
+
+    Args:
+        name: Key in JSON, for example `"lead_3"`.
+        label: The name in print.
+        scores: Its scores.
+    """
+
+    name: str
+    label: str
+    scores: tuple[Score, ...]
+
+    def __getitem__(self, name: str) -> Score:
+        """Return the score of a metric by its name."""
+        return find_score(self.scores, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `json` writes and `from_dict` reads."""
+        scores = [score.to_dict() for score in self.scores]
+        return {"name": self.name, "label": self.label, "scores": scores}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SystemScores":
+        """Build the scores that `to_dict` wrote."""
+        scores = tuple(map(Score.from_dict, values["scores"]))
+        return cls(name=values["name"], label=values["label"], scores=scores)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
     """The outcome of an evaluation. The same evaluation gives the same bytes: there is no date in
     it.
@@ -61,6 +93,10 @@ class Report:
         settings: How the predictions were made; values that JSON can hold.
         examples: The first few examples.
         hypotheses: Every prediction.
+        sources: What each was predicted from; empty when the evaluation was given no sources.
+        references: What was expected of each.
+        target_language: Code of the language that was generated; empty where none was named.
+        baselines: What trivial systems score on the same data.
     """
 
     task: str
@@ -69,6 +105,10 @@ class Report:
     settings: Mapping[str, Any]
     examples: tuple[Example, ...]
     hypotheses: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    references: tuple[tuple[str, ...], ...] = ()
+    target_language: str = ""
+    baselines: tuple[SystemScores, ...] = ()
 
     @property
     def num_examples(self) -> int:
@@ -77,22 +117,20 @@ class Report:
 
     def __getitem__(self, name: str) -> Score:
         """Return the score of a metric by its name."""
-        for score in self.scores:
-            if score.name == name:
-                return score
-        known = ", ".join(score.name for score in self.scores)
-        raise KeyError(f"`name` must be one of {known}. Received: name={name!r}")
+        return find_score(self.scores, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that `json` writes: everything but `hypotheses`."""
+        """Return plain values that `json` writes: all but the examples beyond the first few."""
         return {
             "task": self.task,
             "data": self.data,
             "num_examples": self.num_examples,
+            "target_language": self.target_language,
             "settings": dict(self.settings),
             "scores": [score.to_dict() for score in self.scores],
+            "baselines": [system.to_dict() for system in self.baselines],
             "examples": [
-                {**dataclasses.asdict(example), "references": list(example.references)}
+                {**vars(example), "references": list(example.references)}
                 for example in self.examples
             ],
         }
@@ -109,6 +147,7 @@ class Report:
             lines[2:2] = [f"Data: {_cell(self.data)}", ""]
         lines += [f"| {' | '.join(_HEADERS)} |", "| --- | ---: | ---: | --- |"]
         lines += [f"| {' | '.join(map(_cell, _row(score)))} |" for score in self.scores]
+        lines += self._baseline_lines()
         if self.settings:
             lines += ["", "## Settings", "", "| setting | value |", "| --- | --- |"]
             lines += [f"| {_cell(key)} | {_cell(str(v))} |" for key, v in self.settings.items()]
@@ -118,6 +157,17 @@ class Report:
             # Indented, so that nothing in the text is read as Markdown or HTML.
             lines += ["", example.format(indent="    ")]
         return "\n".join(lines) + "\n"
+
+    def _baseline_lines(self) -> list[str]:
+        if not self.baselines:
+            return []
+        headers = ("system", *(printed_label(score) for score in self.scores))
+        rows = [("**this system**", *(score.format_value() for score in self.scores))]
+        for system in self.baselines:
+            rows.append((system.label, *(score.format_value() for score in system.scores)))
+        lines = ["", "## Baselines", "", f"| {' | '.join(map(_cell, headers))} |"]
+        lines.append(f"| --- |{' ---: |' * len(self.scores)}")
+        return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
 
     def to_text(self, width: int = 100) -> str:
         """Return the table of scores as plain text for a terminal `width` columns wide."""
@@ -143,13 +193,19 @@ class Report:
             )
         for score in self.scores:
             table.add_row(*map(rich.text.Text, _row(score)))
+        for system in self.baselines:
+            table.add_section()
+            for score in system.scores:
+                label, value, interval, _ = _row(score)
+                cells = (f"{label}, {system.label}", value, interval, "")
+                table.add_row(*(rich.text.Text(cell, style="dim") for cell in cells))
         return table
 
     def write(self, directory: str | os.PathLike[str]) -> None:
-        """Write report.json, report.md and hypotheses.txt into a directory, made if missing.
+        """Write the four files into a directory, made if missing.
 
-        All three are written beside their final names first, so a failure leaves an earlier report
-        whole. In hypotheses.txt a line is an example: a line break is written `\\n` or `\\r`, and a
+        All are written beside their final names first, so a failure leaves an earlier report whole.
+        In hypotheses.txt a line is an example: a line break is written `\\n` or `\\r`, and a
         backslash `\\\\`.
         """
         directory = pathlib.Path(directory)
@@ -158,6 +214,7 @@ class Report:
             "report.json": self.to_json(),
             "report.md": self.to_markdown(),
             "hypotheses.txt": "".join(f"{escape_line(text)}\n" for text in self.hypotheses),
+            "examples.jsonl": "".join(self._example_lines()),
         }
         partial = {name: directory / f".{name}.partial" for name in texts}
         try:
@@ -169,12 +226,42 @@ class Report:
             for path in partial.values():
                 path.unlink(missing_ok=True)
 
+    def all_examples(self) -> list[Example]:
+        """Return every example; none where the references are not known."""
+        sources = self.sources or ("",) * len(self.references)
+        rows = zip(sources, self.hypotheses, self.references, strict=False)
+        return [Example(*row) for row in rows]
+
+    def given_references(self) -> list[str] | list[tuple[str, ...]]:
+        """Return the references as metrics read them: strings where every example has one."""
+        if all(len(entry) == 1 for entry in self.references):
+            return [entry[0] for entry in self.references]
+        return list(self.references)
+
+    def _example_lines(self) -> Iterator[str]:
+        for example in self.all_examples():
+            row = dict(vars(example))
+            if (truncated := getattr(example.hypothesis, "truncated", None)) is not None:
+                row["truncated"] = truncated
+            yield json.dumps(row, ensure_ascii=False) + "\n"
+
     @classmethod
     def read(cls, directory: str | os.PathLike[str]) -> "Report":
-        """Read the report that `write` left in `directory`."""
+        """Read the report that `write` left in `directory`.
+
+        Raises:
+            FileNotFoundError: When there is none.
+        """
         directory = pathlib.Path(directory)
+        if not (directory / "report.json").is_file():
+            raise FileNotFoundError(
+                "`directory` must be a report, which `tflm evaluate --out` writes. "
+                f"Received: {directory}"
+            )
         values = json.loads((directory / "report.json").read_text(encoding="utf-8"))
         lines = (directory / "hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        rows = _read_examples(directory / "examples.jsonl")
+        sources = tuple(row["source"] for row in rows)
         return cls(
             task=values["task"],
             data=values["data"],
@@ -184,8 +271,39 @@ class Report:
                 Example(entry["source"], entry["hypothesis"], tuple(entry["references"]))
                 for entry in values["examples"]
             ),
-            hypotheses=tuple(map(unescape_line, lines)),
+            hypotheses=_with_flags(map(unescape_line, lines), rows),
+            sources=sources if any(sources) else (),
+            references=tuple(tuple(row["references"]) for row in rows),
+            # Reports of the first release lack these two and examples.jsonl.
+            target_language=values.get("target_language", ""),
+            baselines=tuple(map(SystemScores.from_dict, values.get("baselines", ()))),
         )
+
+
+def find_score(scores: tuple[Score, ...], name: str) -> Score:
+    """Return the score of that name.
+
+    Raises:
+        KeyError: When there is none; the message lists the known ones.
+    """
+    for score in scores:
+        if score.name == name:
+            return score
+    known = ", ".join(score.name for score in scores)
+    raise KeyError(f"`name` must be one of {known}. Received: name={name!r}")
+
+
+def printed_label(score: Score) -> str:
+    """Return the label of a score, with its direction where less is better."""
+    return f"{score.label} (lower is better)" if score.higher_is_better is False else score.label
+
+
+def printed_interval(score: Score) -> str:
+    """Return the interval of a score in brackets, nothing where it has none."""
+    if score.interval is None:
+        return ""
+    low, high, digits = score.interval.low, score.interval.high, score.digits
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def escape_line(text: str) -> str:
@@ -198,13 +316,26 @@ def unescape_line(line: str) -> str:
     return re.sub(r"\\[\\nr]", lambda match: _UNESCAPES[match[0]], line)
 
 
+def _read_examples(path: pathlib.Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def _with_flags(texts: Iterable[str], rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Texts that know whether they were cut, where the examples say."""
+    if not rows or "truncated" not in rows[0]:
+        return tuple(texts)
+    return tuple(
+        Output(text, truncated=row["truncated"]) for text, row in zip(texts, rows, strict=True)
+    )
+
+
 def _row(score: Score) -> tuple[str, str, str, str]:
-    label = score.label if score.higher_is_better else f"{score.label} (lower is better)"
     interval = ""
     if score.interval is not None:
-        low, high, level = score.interval.low, score.interval.high, score.interval.level
-        interval = f"[{low:.2f}, {high:.2f}] at {100 * level:g} %"
-    return label, f"{score.value:.2f}", interval, score.signature
+        interval = f"{printed_interval(score)} at {100 * score.interval.level:g} %"
+    return printed_label(score), f"{score.value:.{score.digits}f}", interval, score.signature
 
 
 def _cell(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Answers from whatever holds a model: a run, a saved task, or a SavedModel."""
+"""Answers from whatever holds a model: a run, a saved task, a SavedModel, or a server."""
 
 import json
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops that SavedModels use
 
 from tflm.tasks.base import CONFIG_FILE
+from tflm.tasks.served import is_address, open_served
 from tflm.tasks.translation import Translation
 
 Predict = Callable[[list[str]], list[dict[str, Any]]]
@@ -39,38 +41,57 @@ def saved_model_directory(path: pathlib.Path) -> pathlib.Path | None:
     return max(versions, key=lambda child: int(child.name), default=None)
 
 
-def run_languages(path: pathlib.Path) -> tuple[str, str]:
+def run_languages(location: str | os.PathLike[str]) -> tuple[str, str]:
     """The languages that a run was trained on.
 
     Raises:
-        FileNotFoundError: there is no `path`.
-        ValueError: `path` is not a run.
+        FileNotFoundError: there is nothing at that path.
+        ValueError: it is not a run.
     """
+    path = pathlib.Path(location)
     config = path / "run.json"
-    if not path.exists():
+    if not is_address(location) and not path.exists():
         raise FileNotFoundError(
             f"`run` must be a run, a saved task or a SavedModel. Received: no directory {path}"
         )
     if not config.is_file():
         raise ValueError(
-            f"`languages` must be given for a model that is not a run's directory. Received: {path}"
+            "`languages` must be given for a model that is not a run's directory. "
+            f"Received: {location}"
         )
-    source, target = json.loads(config.read_text(encoding="utf-8"))["languages"]
+    source, target = run_settings(path)["languages"]
     return source, target
 
 
-def open_predictor(path: pathlib.Path) -> Predict:
+def run_settings(path: pathlib.Path) -> dict[str, Any]:
+    """What a run was started with; nothing for what is not a run."""
+    config = path / "run.json"
+    return json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+
+
+def open_predictor(location: str | os.PathLike[str]) -> Predict:
     """A function from texts to answers, each with `text`, `score` and `truncated`.
 
+    Args:
+        location: a path, or a server's address as `tflm.tasks.served` takes them.
+
     Raises:
-        FileNotFoundError: `path` holds no model.
+        FileNotFoundError: a path holds no model.
+        ValueError: an address has another form.
     """
+    if is_address(location):
+        return open_served(str(location))
+    path = pathlib.Path(location)
     directory = saved_model_directory(path)
     return _from_saved_model(directory) if directory else _from_task(task_directory(path))
 
 
 def _from_task(directory: pathlib.Path) -> Predict:
-    task = Translation.from_pretrained(directory)
+    return task_predictor(Translation.from_pretrained(directory))
+
+
+def task_predictor(task: Any) -> Predict:
+    """A function from texts to the answers of a task in memory."""
 
     def predict(texts: list[str]) -> list[dict[str, Any]]:
         found = task.n_best(texts)

@@ -10,7 +10,6 @@ task.fit(pairs, epochs=30)
 task("Two dogs are playing.")
 """
 
-import base64
 import dataclasses
 import os
 import pathlib
@@ -23,11 +22,12 @@ import tensorflow as tf
 
 from tflm import models
 from tflm.data import TranslationBatches
-from tflm.export import TextToText, save
+from tflm.export import TextToText, new_version, save, special_ids
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models import EncoderDecoder
 from tflm.tasks.base import Task
-from tflm.tokenizers import SentencePieceTokenizer
+from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
+from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.schedules import InverseSquareRoot
 
@@ -47,7 +47,8 @@ class Translation(Task):
     Args:
         model: an `EncoderDecoder`.
         source_tokenizer: tokenizer of the source language.
-        target_tokenizer: tokenizer of the target language; by default the source's, joint one.
+        target_tokenizer: tokenizer of the target language; by default the source's, joint one, or
+            the one that belongs to it (Marian's).
         strategy: how to decode: `Beam`, `Greedy` or `Sample`.
         limits: length limits of a translation, in tokens; by default 256, or fewer where the model
             takes fewer.
@@ -62,8 +63,8 @@ class Translation(Task):
     def __init__(
         self,
         model: EncoderDecoder,
-        source_tokenizer: SentencePieceTokenizer,
-        target_tokenizer: SentencePieceTokenizer | None = None,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer | None = None,
         *,
         strategy: Beam | Greedy | Sample | None = None,
         limits: Limits | None = None,
@@ -74,10 +75,12 @@ class Translation(Task):
             raise TypeError(f"`model` must be an EncoderDecoder. Received: {type(model).__name__}")
         super().__init__(model, **kwargs)
         self.source_tokenizer = source_tokenizer
-        self.target_tokenizer = target_tokenizer or source_tokenizer
+        if target_tokenizer is None:
+            target_tokenizer = getattr(source_tokenizer, "target", source_tokenizer)
+        self.target_tokenizer = target_tokenizer
         self._check_vocabularies()
         self.strategy = strategy or Beam(num_beams=5, length_penalty="power", alpha=1.0)
-        longest = model.config.max_length or MAX_SOURCE_LENGTH
+        longest = getattr(model.config, "max_length", None) or MAX_SOURCE_LENGTH
         self.limits = limits or Limits(max_length=min(MAX_TARGET_LENGTH, longest))
         self.max_source_length = max_source_length or min(MAX_SOURCE_LENGTH, longest)
         self._translators: dict[Any, Any] = {}
@@ -88,7 +91,7 @@ class Translation(Task):
             "source_tokenizer": (self.source_tokenizer, config.vocab_size),
             "target_tokenizer": (
                 self.target_tokenizer,
-                config.target_vocab_size or config.vocab_size,
+                getattr(config, "target_vocab_size", None) or config.vocab_size,
             ),
         }
         for name, (tokenizer, size) in sizes.items():
@@ -137,14 +140,10 @@ class Translation(Task):
                 for i in (0, 1)
             )
         network, config = models.find(preset)
-        changes: dict[str, Any] = {"vocab_size": source.vocab_size}
-        changes["target_vocab_size"] = None if joint else target.vocab_size
-        if dropout is not None:
-            changes["dropout"] = dropout
-        if pre_norm is not None:
-            changes["pre_norm"] = pre_norm
-        model = network(dataclasses.replace(config, **changes), dtype=dtype)
-        return cls(model, source, target, **kwargs)
+        given = {"dropout": dropout, "pre_norm": pre_norm}
+        changes = {name: value for name, value in given.items() if value is not None}
+        config = configured(config, source, None if joint else target, **changes)
+        return cls(network(config, dtype=dtype), source, target, **kwargs)
 
     def compile(
         self, optimizer: Any = None, loss: Any = None, *, jit_compile: bool = False, **kwargs: Any
@@ -179,10 +178,18 @@ class Translation(Task):
                     f"Received: a dataset of {spec}"
                 )
             examples = StringPairs(examples)
-        if options.get("training") and self.model.config.max_length:
-            longest = min(MAX_TARGET_LENGTH, self.model.config.max_length)
+        longest = getattr(self.model.config, "max_length", None)
+        if options.get("training") and longest:
+            longest = min(MAX_TARGET_LENGTH, longest)
             options = {"max_length": longest, **options}
-        return TranslationBatches(examples, self.source_tokenizer, self.target_tokenizer, **options)
+        return TranslationBatches(
+            examples,
+            self.source_tokenizer,
+            self.target_tokenizer,
+            source_start=special_ids(self.source_tokenizer, self.model.SOURCE_START),
+            target_start=special_ids(self.target_tokenizer, self.model.TARGET_START),
+            **options,
+        )
 
     def answer(
         self, texts: list[str], *, strategy: Any = None, limits: Limits | None = None
@@ -234,7 +241,9 @@ class Translation(Task):
             self._translators[key] = function
         return self._translators[key]
 
-    def text_to_text(self, strategy: Any = None, limits: Limits | None = None) -> TextToText:
+    def text_to_text(
+        self, strategy: Any = None, limits: Limits | None = None, freeze: bool = False
+    ) -> TextToText:
         """The graph that answers here and in the exported SavedModel."""
         return TextToText(
             self.model,
@@ -244,6 +253,18 @@ class Translation(Task):
             limits=limits or self.limits,
             max_source_length=self.max_source_length,
             max_length_ratio=_MAX_LENGTH_RATIO,
+            freeze=freeze,
+        )
+
+    def to_dtype(self, dtype: str) -> "Translation":
+        """The same task with its weights and its arithmetic in another dtype."""
+        return type(self)(
+            self.model.to_dtype(dtype),
+            self.source_tokenizer,
+            self.target_tokenizer,
+            strategy=self.strategy,
+            limits=self.limits,
+            max_source_length=self.max_source_length,
         )
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -256,25 +277,60 @@ class Translation(Task):
             scores += module.log_probability(sources, targets)["log_probability"].numpy().tolist()
         return scores
 
-    def export(self, directory: str | os.PathLike, version: int | None = None) -> pathlib.Path:
+    def export(
+        self,
+        directory: str | os.PathLike,
+        version: int | None = None,
+        *,
+        dtype: str | None = None,
+        freeze: bool = False,
+        evaluate_on: Any = None,
+        target_language: str = "",
+        require: Sequence[str] = (),
+        **options: Any,
+    ) -> pathlib.Path:
         """Writes a SavedModel for TF Serving, strings in and strings out.
 
         Signatures: `serving_default` (`text` -> `text`, `score`, `truncated`), `n_best` (`text` ->
         the same with all hypotheses) and `score` (`source`, `target` -> `log_probability`,
-        `num_tokens`, `truncated`).
+        `num_tokens`, `truncated`). `assets.extra/model_card.json` says what the model is and, when
+        it is evaluated first, how good.
 
         Args:
             directory: the model's directory; versions are numbered directories inside.
             version: the version's number; the next free one by default.
+            dtype: "bfloat16" halves the file and is faster on processors that multiply it; the
+                task's own by default.
+            freeze: write the weights that decoding multiplies as constants of the graph: decoding
+                is faster, the first request slower.
+            evaluate_on: sources and references, or a file of pairs, to score the task on first.
+            target_language: code of the language it writes, needed with `evaluate_on`.
+            require: such as "bleu>=30"; needs `evaluate_on`.
+            **options: see `tflm.tasks.evaluation.card_for_export`.
 
         Returns:
             The version's directory.
 
         Raises:
             FileExistsError: `version` exists.
+            RequirementsNotMet: a score falls short; nothing is written.
         """
-        module = self.text_to_text()
-        return save(module, module.signatures(), directory, version)
+        from tflm.tasks.evaluation import card_for_export  # which imports this file
+
+        new_version(directory, version)  # before the work, so that it is not for nothing
+        if dtype is not None and dtype != self.model.dtype_policy.name:
+            return self.to_dtype(dtype).export(
+                directory,
+                version,
+                freeze=freeze,
+                evaluate_on=evaluate_on,
+                target_language=target_language,
+                require=require,
+                **options,
+            )
+        card = card_for_export(self, evaluate_on, target_language, require, **options)
+        module = self.text_to_text(freeze=freeze)
+        return save(module, module.signatures(), directory, version, card)
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the task inside a `.keras` file, tokenizers included."""
@@ -282,8 +338,8 @@ class Translation(Task):
         return {
             "name": self.name,
             "model": keras.saving.serialize_keras_object(self.model),
-            "source_tokenizer": _to_text(self.source_tokenizer),
-            "target_tokenizer": None if joint else _to_text(self.target_tokenizer),
+            "source_tokenizer": tokenizer_to_text(self.source_tokenizer),
+            "target_tokenizer": None if joint else tokenizer_to_text(self.target_tokenizer),
             **self._decoding(),
         }
 
@@ -295,8 +351,8 @@ class Translation(Task):
         source, target = config.pop("source_tokenizer"), config.pop("target_tokenizer")
         return cls(
             model,
-            _from_text(source),
-            None if target is None else _from_text(target),
+            tokenizer_from_text(source),
+            None if target is None else tokenizer_from_text(target),
             **{**config, **_from_decoding(config)},
         )
 
@@ -322,7 +378,7 @@ class Translation(Task):
     ) -> "Translation":
         """The inverse of `to_files`, with fresh weights."""
         names = ["tokenizer"] if config["joint"] else ["source_tokenizer", "target_tokenizer"]
-        tokenizers = [SentencePieceTokenizer.load(directory / name) for name in names]
+        tokenizers = [load(directory / name) for name in names]
         network = models.ARCHITECTURES[config["architecture"]]
         model = network(network.Config(**config["config"]), **kwargs)
         return cls(model, *tokenizers, **_from_decoding(config))
@@ -346,6 +402,31 @@ class StringPairs:
         for source, target in self.dataset.as_numpy_iterator():
             for pair in zip(np.atleast_1d(source), np.atleast_1d(target), strict=True):
                 yield tuple(text.decode() for text in pair)
+
+
+def configured(config: Any, source: Any, target: Any = None, **changes: Any) -> Any:
+    """The config of an encoder-decoder for these tokenizers.
+
+    Args:
+        config: a preset's.
+        source: tokenizer of the source, or of both languages.
+        target: tokenizer of the target; `None` where the two share one.
+        **changes: fields to change.
+
+    Raises:
+        ValueError: the architecture has no such field, or only one vocabulary.
+    """
+    changes["vocab_size"] = source.vocab_size
+    if target is not None or hasattr(config, "target_vocab_size"):
+        changes["target_vocab_size"] = None if target is None else target.vocab_size
+    known = [field.name for field in dataclasses.fields(config)]
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(
+                f"`{name}` must be a field of the architecture's config, one of {known}. "
+                f"Received: {name}={value!r}"
+            )
+    return dataclasses.replace(config, **changes)
 
 
 def default_optimizer(
@@ -376,11 +457,3 @@ def _from_decoding(config: dict[str, Any]) -> dict[str, Any]:
         "limits": Limits(**config["limits"]),
         "max_source_length": config["max_source_length"],
     }
-
-
-def _to_text(tokenizer: SentencePieceTokenizer) -> str:
-    return base64.b64encode(tokenizer.model).decode("ascii")
-
-
-def _from_text(text: str) -> SentencePieceTokenizer:
-    return SentencePieceTokenizer(base64.b64decode(text))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import types
 
@@ -264,7 +265,145 @@ def test_what_cannot_be_scored_is_refused(exported, folder, tmp_path):
         assert message in refused("evaluate", *arguments)
 
 
+def write_lines(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Hypotheses of two systems, references and sources, in Chinese."""
+    return {
+        "good": write_lines(tmp_path / "good.txt", ["我喜欢喝茶。", "他走了。", "两个人"]),
+        "bad": write_lines(tmp_path / "bad.txt", ["茶。", "他。", ""]),
+        "references": write_lines(tmp_path / "ref.zh", ["我喜欢喝茶。", "他离开了。", "两个男人"]),
+        "sources": write_lines(tmp_path / "src.en", ["I like tea.", "He left.", "two men"]),
+    }
+
+
+def scoring(files, name="good"):
+    arguments = ["evaluate", "--hypotheses", files[name], "--references", files["references"]]
+    return [*arguments, "--sources", files["sources"], "--target-language", "zh"]
+
+
+def test_a_file_is_scored_without_a_model_and_every_form_is_written(files, tmp_path):
+    page = tmp_path / "page.html"
+    metrics = ["--metric", "bleu", "--metric", "rouge"]
+    done = tflm(*scoring(files), *metrics, "--baseline", "--out", tmp_path / "out", "--html", page)
+    assert done.code == 0, done.err
+    for text in ("BLEU", "tok:zh", "ROUGE", "the source, copied", "number of examples: 3"):
+        assert text in done.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "examples.jsonl",
+        "hypotheses.txt",
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    assert page.read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
+    printed = tflm(*scoring(files), *metrics, "--baseline", "--markdown").out
+    assert printed == (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert json.loads(tflm(*scoring(files), *metrics, "--baseline", "--json").out) == json.loads(
+        (tmp_path / "out" / "report.json").read_text(encoding="utf-8")
+    )
+
+
+def test_a_page_needs_matplotlib_and_a_report_does_not(files, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("tflm.eval.plots.has_matplotlib", lambda: False)
+    error = refused(*scoring(files), "--html", tmp_path / "page.html")
+    assert "needs matplotlib, which is not installed: pip install 'tflm[eval]'" in error
+    done = tflm(*scoring(files), "--metric", "chrf", "--out", tmp_path / "out")
+    assert done.code == 0
+    assert "no report.html without matplotlib" in done.err
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_systems_are_compared_side_by_side(files, tmp_path):
+    for name in ("good", "bad"):
+        tflm(*scoring(files, name), "--metric", "chrf", "--out", tmp_path / name)
+    page = tmp_path / "page.html"
+    reports = ["compare", tmp_path / "good", tmp_path / "bad", "--resamples", 50]
+    done = tflm(*reports, "--html", page)
+    assert done.code == 0, done.err
+    assert re.search(r"chrF2.*good.*\n.*bad.* -\d", done.out)
+    assert "paired bootstrap" in done.out
+    assert "Comparison: good, bad" in page.read_text(encoding="utf-8")
+    values = json.loads(tflm(*reports, "--json", "--test", "randomization").out)
+    assert values["comparisons"][0]["test"] == "approximate randomization"
+    assert values["comparisons"][0]["num_trials"] == 500
+    lines = ["compare", files["good"], files["bad"], "--references", files["references"]]
+    lines += ["--target-language", "zh", "--metric", "chrf", "--markdown", "--resamples", 50]
+    assert "| chrF2 | good.txt |" in tflm(*lines).out
+    error = refused("compare", tmp_path / "good", tmp_path / "bad", "--test", "sign")
+    assert "`test` must be one of bootstrap, randomization. Received: test='sign'" in error
+    assert "`systems` must be at least two" in refused("compare", tmp_path / "good")
+
+
+def test_files_and_names_that_do_not_fit_are_refused(files, tmp_path):
+    hypotheses = ["evaluate", "--hypotheses", files["good"]]
+    references = ["--references", files["references"]]
+    for arguments, message in (
+        (["evaluate"], "`model` must be given, or --hypotheses and --references"),
+        ([*hypotheses, *references, "run"], "`model` must be given, or --hypotheses"),
+        ([*hypotheses, *references], "`target_language` must be given, 'de' or 'zh' say"),
+        ([*hypotheses, "--target-language", "zh"], "`references` must name at least one file"),
+        ([*scoring(files), "--metric", "meteor"], "`metric` must be one of accuracy"),
+        ([*scoring(files), "--task", "chess"], "`task` must be one of classification"),
+        ([*scoring(files), "--json", "--markdown"], "`json` and `markdown` must not be given"),
+        (["evaluate", "http://h/m", "--languages", "en-zh"], "`data`"),
+    ):
+        assert message in refused(*arguments)
+
+
+def test_scoring_files_loads_neither_tensorflow_nor_keras(files):
+    code = (
+        "import sys, atexit; from tflm.cli import main; atexit.register(lambda: "
+        "print({'keras', 'tensorflow', 'torch'} & set(sys.modules))); main()"
+    )
+    arguments = [*map(str, scoring(files)), "--metric", "chrf", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("set()\n")
+
+
 # export and predict
+
+
+def test_a_model_that_falls_short_is_not_exported(trained, folder, tmp_path, monkeypatch):
+    run, _ = trained
+    scored = ["export", run, tmp_path / "m", "--data", folder / "valid.tsv"]
+    done = tflm(*scored, "--require", "bleu>=101", "--require", "ter<=100000")
+    assert done.code == 3
+    assert done.out == ""
+    assert "tflm: the model falls short, nothing was written\n" in done.err
+    assert re.search(r"bleu>=101  NOT MET: BLEU\|nrefs:1.* = \d+\.\d\d \[", done.err)
+    assert "ter<=100000  met: TER" in done.err
+    assert not (tmp_path / "m").exists()
+    (tmp_path / "m").mkdir()
+    written = {}
+
+    def save(module, signatures, directory, version, extra):
+        written.update(extra)
+        return directory / "1"
+
+    monkeypatch.setattr("tflm.tasks.translation.save", save)  # which has tests of its own
+    done = tflm(*scored, "--require", "ter<=100000")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'm' / '1'}\n")
+    card = json.loads(written["model_card.json"])
+    assert card["training"]["seed"] == 5
+    assert card["evaluation"]["num_examples"] == 12
+    assert card["evaluation"]["data"] == "valid.tsv"
+
+
+def test_requirements_that_cannot_be_checked_are_refused_at_once(tmp_path):
+    for arguments, message in (
+        (["--require", "bleu"], "`require` must be a metric, one of >=, <=, >, <, and a number"),
+        (["--require", "bleu>=3"], "`data` must be given with `require`. Received: bleu>=3"),
+    ):
+        assert message in refused("export", tmp_path / "run", tmp_path / "m", *arguments)
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_task_is_exported_as_the_next_version(saved_task, tmp_path):
@@ -330,8 +469,9 @@ def test_the_zoo_is_listed(monkeypatch):
     ("command", "words"),
     [
         ("train", ["--recipe", "--set", "--skip-bad", "Run again after an interruption"]),
-        ("evaluate", ["--languages", "--swap", "--json", "signatures"]),
-        ("export", ["--version", "SavedModel"]),
+        ("evaluate", ["--languages", "--swap", "--json", "--hypotheses", "signatures"]),
+        ("compare", ["--references", "--test", "--resamples", "significance"]),
+        ("export", ["--version", "--require", "SavedModel"]),
         ("predict", ["--json", "standard input"]),
         ("models", ["--json", "parameter counts"]),
     ],

@@ -20,10 +20,13 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command; a user's error is one line and exit status 2, a signal 130."""
+    """Runs the command; a user's error is one line and exit status 2, a signal 130.
+
+    A model that falls short of what it must score ends with status 3.
+    """
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         typer.echo(f"tflm: {error}", err=True)
         sys.exit(2)
 
@@ -143,58 +146,205 @@ def setting(text: str) -> tuple[str, Any]:
         ) from None
 
 
+_METRIC_HELP = "A metric by name, rouge say; may be repeated. The task's own by default."
+_TASK_HELP = "translation, summarization, question_answering, classification or generation."
+
+
 @app.command()
 def evaluate(
-    model: Annotated[pathlib.Path, typer.Argument(help="A run, a saved task or a SavedModel.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, a saved task, a SavedModel, http://host:8501/v1/models/NAME or "
+            "grpc://host:8500/NAME. None with --hypotheses."
+        ),
+    ] = "",
     data: Annotated[
         pathlib.Path, typer.Option(help="A .tsv or .jsonl file of pairs, or a directory of splits.")
     ] = pathlib.Path("."),
     split: Annotated[str, typer.Option(help="Which split of a directory.")] = "test",
     languages: Annotated[str, typer.Option(help="Source and target language: en-de.")] = "",
     swap: Annotated[bool, typer.Option("--swap", help="Columns are target, source.")] = False,
-    out: Annotated[
-        pathlib.Path | None, typer.Option(help="Directory for report and hypotheses.")
+    hypotheses: Annotated[
+        pathlib.Path | None, typer.Option(help="Score this file, a line an example; no model.")
     ] = None,
+    references: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            help="With --hypotheses: what is expected; several files, several references."
+        ),
+    ] = None,
+    sources: Annotated[
+        pathlib.Path | None, typer.Option(help="With --hypotheses: what was predicted from.")
+    ] = None,
+    target_language: Annotated[
+        str, typer.Option(help="With --hypotheses: the language they are in, zh say.")
+    ] = "",
+    task: Annotated[str, typer.Option(help=_TASK_HELP)] = "translation",
+    metric: Annotated[list[str] | None, typer.Option(help=_METRIC_HELP)] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Also score the task's trivial systems.")
+    ] = False,
+    out: Annotated[
+        pathlib.Path | None, typer.Option(help="Directory for the report, all forms of it.")
+    ] = None,
+    html: Annotated[pathlib.Path | None, typer.Option(help="File for one page of HTML.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip, count and report malformed lines.")
     ] = False,
 ) -> None:
-    """Scores a model on sentence pairs: BLEU, chrF and TER with signatures and intervals."""
+    """Scores a model or a file: metrics with signatures and intervals, and a report of them."""
+    from tflm.eval.file_evaluation import evaluate_files
+    from tflm.eval.html_report import write_html
+    from tflm.eval.plots import check_matplotlib, has_matplotlib
+
+    check_form(as_json, as_markdown)
+    if html is not None:
+        check_matplotlib()  # before the work
+    if bool(model) == (hypotheses is not None):
+        raise ValueError(
+            "`model` must be given, or --hypotheses and --references instead. "
+            f"Received: model={model!r}, hypotheses={str(hypotheses or '')!r}"
+        )
+    if hypotheses is not None:
+        found, metrics = evaluate_files(
+            hypotheses,
+            references or [],
+            sources,
+            target_language=target_language,
+            task=task,
+            metrics=metric or (),
+            baseline=baseline,
+        )
+    else:
+        found, metrics = _evaluate_model(
+            model, data, split, languages, swap, skip_bad, task, metric or (), baseline
+        )
+    if out is not None:
+        found.write(out)
+    if html is not None or (out is not None and has_matplotlib()):
+        write_html(found, metrics, *filter(None, (html, out and out / "report.html")))
+    elif out is not None:
+        typer.echo("tflm: no report.html without matplotlib: pip install 'tflm[eval]'", err=True)
+    show(found, as_json, as_markdown)
+
+
+def _evaluate_model(
+    model: str,
+    data: pathlib.Path,
+    split: str,
+    languages: str,
+    swap: bool,
+    skip_bad: bool,
+    task: str,
+    metrics: Any,
+    baseline: bool,
+) -> Any:
     from rich.console import Console
 
     from tflm.data import BadLineReport
-    from tflm.eval import evaluate as score
-    from tflm.tasks.predictor import open_predictor, run_languages
-    from tflm.tasks.run import translation_metrics
-    from tflm.tasks.sources import open_split
+    from tflm.tasks.evaluation import evaluate_model, read_pairs
+    from tflm.tasks.predictor import run_languages
 
     report = BadLineReport()
     pair = language_pair(languages) if languages else run_languages(model)
-    rows = list(open_split(data, split, pair, "skip" if skip_bad else "raise", report))
-    if not rows:
-        raise ValueError(f"`data` must hold at least one pair. Received: {data}")
-    sources, references = (list(side) for side in zip(*rows, strict=True))
-    if swap:
-        sources, references = references, sources
-    predict = open_predictor(model)
-    found = score(
-        lambda texts: [answer["text"] for answer in predict(texts)],
+    sources, references = read_pairs(
+        data, split, pair, swap=swap, on_bad="skip" if skip_bad else "raise", report=report
+    )
+    found = evaluate_model(
+        model,
         sources,
         references,
-        translation_metrics(pair[1]),
-        task="translation " + "-".join(pair),
+        pair,
+        task=task,
+        metrics=metrics,
+        baseline=baseline,
         data=data.name,
-        settings={"model": model.name},
+        console=Console(stderr=True),
     )
-    if out is not None:
-        found.write(out)
     if report.total:
         typer.echo(report.summary(), err=True)
+    return found
+
+
+def check_form(as_json: bool, as_markdown: bool) -> None:
+    """Refuses two forms of output at once.
+
+    Raises:
+        ValueError: both are asked for.
+    """
+    if as_json and as_markdown:
+        raise ValueError("`json` and `markdown` must not be given together. Received: both")
+
+
+def show(found: Any, as_json: bool, as_markdown: bool) -> None:
+    """Prints a report or a comparison: a table unless another form is asked for."""
+    from rich.console import Console
+
     if as_json:
         typer.echo(found.to_json(), nl=False)
+    elif as_markdown:
+        typer.echo(found.to_markdown(), nl=False)
     else:
         Console().print(found)
+
+
+@app.command()
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more directories of `tflm evaluate --out`, or files with a hypothesis a "
+            "line. The first is what the others are compared with."
+        ),
+    ],
+    references: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(help="Files of references; a report has its own."),
+    ] = None,
+    sources: Annotated[
+        pathlib.Path | None, typer.Option(help="File of sources; a report has its own.")
+    ] = None,
+    target_language: Annotated[
+        str, typer.Option(help="Language of the hypotheses; a report has its own.")
+    ] = "",
+    task: Annotated[str, typer.Option(help=_TASK_HELP)] = "translation",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="A metric by name; may be repeated. The first report's by default."),
+    ] = None,
+    test: Annotated[
+        str, typer.Option(help="bootstrap (paired) or randomization (approximate).")
+    ] = "bootstrap",
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap resamples; ten times as many random swaps.", min=1)
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 12345,
+    html: Annotated[pathlib.Path | None, typer.Option(help="File for one page of HTML.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Puts systems side by side on the same data, with the significance of what differs."""
+    from tflm.eval.file_evaluation import compare_paths
+    from tflm.eval.html_report import write_page
+
+    check_form(as_json, as_markdown)
+    found = compare_paths(
+        systems,
+        references or [],
+        sources,
+        target_language=target_language,
+        task=task,
+        metrics=metric or (),
+        test=test,
+        num_resamples=resamples,
+        seed=seed,
+    )
+    if html is not None:
+        write_page(found.to_html(), html)
+    show(found, as_json, as_markdown)
 
 
 @app.command()
@@ -204,18 +354,79 @@ def export(
     version: Annotated[
         int, typer.Option(help="Version number; the next free one by default.", min=0)
     ] = 0,
+    data: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Score the model on this first: a file of pairs, or splits."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of a directory.")] = "test",
+    languages: Annotated[str, typer.Option(help="Source and target language: en-de.")] = "",
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A bound on a metric, 'bleu>=30' say; may be repeated. A model that falls short "
+            "is not written, and the exit status is 3."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="float32 or bfloat16: half the size, faster where multiplied.")
+    ] = "float32",
+    freeze: Annotated[
+        bool,
+        typer.Option(
+            "--freeze", help="Weights as constants: faster answers, slower and larger to load."
+        ),
+    ] = False,
 ) -> None:
-    """Writes a SavedModel for TF Serving: strings in, strings out."""
+    """Writes a SavedModel for TF Serving: strings in, strings out, with a card of its scores."""
+    from rich.console import Console
+
+    from tflm.eval.requirements import Requirement, RequirementsNotMet
+
+    for text in require or []:
+        Requirement.parse(text)  # before TensorFlow is imported and anything is read
+    if require and data is None:
+        raise ValueError(f"`data` must be given with `require`. Received: {', '.join(require)}")
+
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"`dtype` must be float32 or bfloat16. Received: dtype={dtype!r}")
+
     from tflm.tasks import Translation
-    from tflm.tasks.predictor import task_directory
+    from tflm.tasks.evaluation import read_pairs
+    from tflm.tasks.predictor import run_languages, run_settings, task_directory
 
     task = Translation.from_pretrained(task_directory(run))
-    typer.echo(task.export(directory, version or None))
+    options: dict[str, Any] = {}
+    if data is not None:
+        pair = language_pair(languages) if languages else run_languages(run)
+        options["evaluate_on"] = read_pairs(data, split, pair)
+        options["target_language"] = pair[1]
+        options["data"] = data.name
+        options["console"] = Console(stderr=True)
+    try:
+        path = task.export(
+            directory,
+            version or None,
+            dtype=dtype,
+            freeze=freeze,
+            require=require or (),
+            training=run_settings(run),
+            **options,
+        )
+    except RequirementsNotMet as short:
+        typer.echo(f"tflm: {short}", err=True)
+        sys.exit(3)
+    typer.echo(path)
 
 
 @app.command()
 def predict(
-    model: Annotated[pathlib.Path, typer.Argument(help="A run, a saved task or a SavedModel.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, a saved task, a SavedModel, http://host:8501/v1/models/NAME or "
+            "grpc://host:8500/NAME."
+        ),
+    ],
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts; lines of standard input by default.")
     ] = None,
@@ -235,6 +446,22 @@ def predict(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="A directory, a Hugging Face repository or a KerasHub preset.")
+    ],
+    out: Annotated[pathlib.Path, typer.Argument(help="Directory to write.")],
+    revision: Annotated[str, typer.Option(help="Of a repository: a commit, branch or tag.")] = "",
+    to: Annotated[str, typer.Option(help="tflm or huggingface.")] = "tflm",
+) -> None:
+    """Turns a public checkpoint into a model of this zoo, or one of the zoo back."""
+    from tflm import checkpoints
+
+    model = checkpoints.convert(source, out, revision or None, to)
+    typer.echo(f"{out}: {type(model).__name__}, {model.count_params() / 1e6:.1f} M parameters")
+
+
+@app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -248,13 +475,16 @@ def models(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    table = Table("model", "parameters", "layers", "width", "feed-forward", "heads", "vocabulary")
+    columns = ("width", "feed-forward", "heads", "vocabulary")
+    fields = ("hidden_dim", "ffn_dim", "num_heads", "vocab_size")
+    table = Table("model", "parameters", "layers", *columns)
     for row in found:
+        layers = (row.get(f"num_{part}layers") for part in ("", "encoder_", "decoder_"))
         table.add_row(
             row["name"],
             f"{row['parameters'] / 1e6:.1f} M",
-            f"{row['num_encoder_layers']}+{row['num_decoder_layers']}",
-            *(f"{row[name]:,}" for name in ("hidden_dim", "ffn_dim", "num_heads", "vocab_size")),
+            "+".join(str(number) for number in layers if number is not None),
+            *(f"{row[name]:,}" if row.get(name) else "" for name in fields),
         )
     Console().print(table)
 

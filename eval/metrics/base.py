@@ -4,7 +4,9 @@
     score_statistics(rows, or a sum of rows) -> Score
 
 Because statistics add, a corpus can be scored in parts, on several machines, or resampled, and the
-number is the same. Legend: E examples, K statistics of one example.
+number is the same. A few metrics look at an order of examples or search a threshold over them;
+their rows add by concatenation, and a sum of rows is refused (`Metric.adds` is False).
+Legend: E examples, K statistics of one example.
 """
 
 import abc
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.metrics.examples import References
+from tflm.eval.metrics.examples import check_references
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,10 @@ class Score:
         value: The score.
         num_examples: How many examples it was computed on.
         signature: Every setting that changes the value, `"nrefs:1|case:mixed|..."`.
-        higher_is_better: False for error rates.
+        higher_is_better: False for error rates; None where neither is better (a ratio of lengths).
         components: Named parts of the score, such as BLEU's precisions.
         interval: Its confidence interval, when one was computed.
+        digits: Digits after the point in print: 2 suits a scale of 100, 4 a scale of 1.
     """
 
     name: str
@@ -56,17 +59,23 @@ class Score:
     value: float
     num_examples: int
     signature: str
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     components: Mapping[str, float] = dataclasses.field(default_factory=dict)
     interval: Interval | None = None
+    digits: int = 2
 
-    def format(self, digits: int = 2) -> str:
+    def format(self, digits: int | None = None) -> str:
         """Return one line: `BLEU|nrefs:1|case:mixed|... = 36.30 [34.95, 37.71] (1000 examples)`."""
         examples = "1 example" if self.num_examples == 1 else f"{self.num_examples} examples"
         return f"{self.label}|{self.signature} = {self.format_value(digits)} ({examples})"
 
-    def format_value(self, digits: int = 2) -> str:
-        """Return the value, with its interval in brackets when there is one."""
+    def format_value(self, digits: int | None = None) -> str:
+        """Return the value, with its interval in brackets when there is one.
+
+        Args:
+            digits: Digits after the point; None is the score's own `digits`.
+        """
+        digits = self.digits if digits is None else digits
         value = f"{self.value:.{digits}f}"
         if self.interval is None:
             return value
@@ -86,40 +95,84 @@ class Score:
 class Metric(abc.ABC):
     """Base of all metrics: two methods to write, `statistics` and `score_statistics`.
 
+    Hypotheses and references are text unless a metric says otherwise (labels, probabilities, sets
+    of labels); such a metric also writes `check_references`.
+
     Args:
         name: Key of the scores in logs and JSON.
         higher_is_better: False for error rates; a callback that monitors the score then needs
-            `mode="min"`.
+            `mode="min"`. None where neither is better.
+        adds: Whether a sum of rows scores the examples it is the sum of. When False, the score
+            needs the rows themselves: parts are concatenated, and resampling draws rows.
     """
 
-    def __init__(self, name: str, *, higher_is_better: bool = True) -> None:
+    def __init__(
+        self, name: str, *, higher_is_better: bool | None = True, adds: bool = True
+    ) -> None:
         self.name = name
         self.higher_is_better = higher_is_better
+        self.adds = adds
 
     @abc.abstractmethod
-    def statistics(self, hypotheses: Sequence[str], references: References) -> np.ndarray:
+    def statistics(self, hypotheses: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
         """Return the sufficient statistics, one row per example.
 
         Args:
-            hypotheses: One string per example.
-            references: One string, or several, per example.
+            hypotheses: One per example, a string unless the metric says otherwise.
+            references: One per example, a string or several unless the metric says otherwise.
 
         Returns:
-            Array (E, K), float64. Rows add: the sum over any set of examples scores that set.
+            Array (E, K), float64. Rows of disjoint parts make the rows of the whole; where the
+            metric `adds`, the sum over any set of examples scores that set.
 
         Raises:
-            TypeError: When an example is not a string.
+            TypeError: When an example is of the wrong type.
             ValueError: When there is no example, or hypotheses and references differ in number.
         """
 
     @abc.abstractmethod
     def score_statistics(self, statistics: np.ndarray) -> Score:
-        """Score summed statistics (K,), or rows (E, K), which are summed first.
+        """Score rows (E, K), or, where the metric `adds`, their sum (K,).
 
         Raises:
-            ValueError: When the statistics are those of no example.
+            ValueError: When the statistics are those of no example, or a sum where the metric
+                needs rows.
         """
 
-    def score(self, hypotheses: Sequence[str], references: References) -> Score:
+    def check_references(self, references: Sequence[Any]) -> Sequence[Any]:
+        """Return the references after checking what can be checked without predictions.
+
+        Raises:
+            TypeError: When one is of the wrong type.
+            ValueError: When there is none, or one is not allowed.
+        """
+        return check_references(references)
+
+    def score(self, hypotheses: Sequence[Any], references: Sequence[Any]) -> Score:
         """Score hypotheses against references; arguments and errors are those of `statistics`."""
         return self.score_statistics(self.statistics(hypotheses, references))
+
+
+def summed(statistics: np.ndarray) -> np.ndarray:
+    """Return statistics as one sum (K,): of rows (E, K), or as they are.
+
+    Raises:
+        ValueError: When there is no row.
+    """
+    if statistics.ndim == 1:
+        return statistics
+    return check_rows(statistics).sum(axis=0)
+
+
+def check_rows(statistics: np.ndarray) -> np.ndarray:
+    """Return `statistics` after checking that they are at least one row (E, K).
+
+    Raises:
+        ValueError: When they are a sum, or those of no example.
+    """
+    if statistics.ndim != 2 or not len(statistics):
+        raise ValueError(
+            "`statistics` must be those of at least one example, one row each, shape "
+            f"(examples, statistics). Received: shape={statistics.shape}"
+        )
+    return statistics

@@ -18,7 +18,7 @@ def check_texts(argument: str, texts: Sequence[str]) -> list[str]:
         TypeError: When it is not a list of strings.
         ValueError: When it is empty.
     """
-    texts = _as_list(argument, texts)
+    texts = as_list(argument, texts)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(
@@ -39,7 +39,7 @@ def check_references(references: References) -> list[tuple[str, ...]]:
         ValueError: When there is no entry, or an entry holds no string.
     """
     checked = []
-    for index, entry in enumerate(_as_list("references", references)):
+    for index, entry in enumerate(as_list("references", references)):
         if isinstance(entry, str):
             checked.append((entry,))
         else:
@@ -74,13 +74,24 @@ def check_lengths(argument: str, texts: Sequence[Any], references: Sequence[Any]
         )
 
 
-def _as_list(argument: str, values: Any) -> list[Any]:
+def as_list(argument: str, values: Any, entry: str = "string") -> list[Any]:
+    """Return `values` as a list after checking that it is a list, and not an empty one.
+
+    Args:
+        argument: Name of the argument, for the message.
+        values: What the caller received.
+        entry: What one entry is, for the message.
+
+    Raises:
+        TypeError: When it is one string, or nothing that can be iterated over.
+        ValueError: When it is empty.
+    """
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise TypeError(
-            f"`{argument}` must be a list of strings. "
+            f"`{argument}` must be a list of {entry}s. "
             f"Received: {reprlib.repr(values)} of type {type(values).__name__}"
         )
     values = list(values)
     if not values:
-        raise ValueError(f"`{argument}` must hold at least one string. Received: an empty list")
+        raise ValueError(f"`{argument}` must hold at least one {entry}. Received: an empty list")
     return values

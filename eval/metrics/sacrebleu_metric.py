@@ -17,6 +17,9 @@ from tflm.eval.metrics.examples import References, check_pairs
 # example. Their sums tell how many examples there are and whether all have the same r, which is
 # what a signature says about references.
 _NUM_COLUMNS = 3
+# sacreBLEU holds the n-grams of all references at once, a few gigabytes of chrF's for 100,000
+# sentences.
+_EXAMPLES_AT_ONCE = 1000
 
 
 class SacreBLEUMetric(Metric):
@@ -69,8 +72,25 @@ class SacreBLEUMetric(Metric):
             [entry[number] if number < len(entry) else None for entry in checked]
             for number in range(int(num_references.max()))
         ]
-        rows = self._metric._extract_corpus_statistics(hypotheses, streams)  # type: ignore[arg-type]
-        return np.concatenate([header, np.asarray(rows, dtype=np.float64)], axis=1)  # (E, K)
+        return np.concatenate([header, self._rows(hypotheses, streams)], axis=1)  # (E, K)
+
+    def _rows(self, hypotheses: list[str], streams: list[list[str | None]]) -> np.ndarray:
+        """Return sacreBLEU's own statistics, one row per example."""
+        # It warns of text that is already tokenized: once is enough, so later parts are forced.
+        forced = self._metric._force
+        rows = []
+        try:
+            for start in range(0, len(hypotheses), _EXAMPLES_AT_ONCE):
+                part = slice(start, start + _EXAMPLES_AT_ONCE)
+                found = self._metric._extract_corpus_statistics(
+                    hypotheses[part],
+                    [stream[part] for stream in streams],  # type: ignore[misc]
+                )
+                rows.append(np.asarray(found, dtype=np.float64))
+                self._metric._force = True
+        finally:
+            self._metric._force = forced
+        return np.concatenate(rows)
 
     def score_statistics(self, statistics: np.ndarray) -> Score:
         """Score summed statistics (K,), or rows (E, K), which are summed first.

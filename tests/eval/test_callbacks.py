@@ -8,7 +8,11 @@ import pytest
 
 from tflm.eval.callbacks import GenerateAndScore
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.calibration import AUROC, BrierScore
 from tflm.eval.metrics.chrf import CHRF
+from tflm.eval.metrics.classification import Accuracy
+from tflm.eval.metrics.precision_recall import F1
+from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
 
 SOURCES = ["a dog runs", "where is the park", "it is late"]
@@ -130,6 +134,188 @@ def test_reduce_lr_on_plateau_and_csv_logger_see_the_scores(tmp_path):
     assert logged == history["val_chrf"]
 
 
+def test_five_keras_callbacks_see_val_bleu(tmp_path):
+    pytest.importorskip("tensorboard")
+    # BLEU rises, then falls twice.
+    reference = "ein Hund läuft durch den grünen Park und bellt"
+    answers = [reference.replace("bellt", "x"), reference, "ein Hund läuft weg", "ein Hund ist da"]
+    scores = GenerateAndScore(
+        Script(*([answer] for answer in answers)),
+        ["a dog runs through the green park and barks"],
+        [reference],
+        [BLEU("de")],
+        num_shown=0,
+    )
+    watched = {"monitor": scores.monitor, "mode": scores.mode}
+    assert watched == {"monitor": "val_bleu", "mode": "max"}
+    path = str(tmp_path / "{epoch:d}-{val_bleu:.0f}.weights.h5")
+    callbacks = {
+        "checkpoint": keras.callbacks.ModelCheckpoint(
+            path, save_best_only=True, save_weights_only=True, **watched
+        ),
+        "stop": keras.callbacks.EarlyStopping(patience=2, **watched),
+        "plateau": keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, **watched),
+        "board": keras.callbacks.TensorBoard(str(tmp_path / "board"), write_graph=False),
+        "log": keras.callbacks.CSVLogger(str(tmp_path / "log.csv")),
+    }
+    history = fit([scores, *callbacks.values()], epochs=9)
+
+    expected = [BLEU("de").score([answer], [reference]).value for answer in answers]
+    assert 100 == pytest.approx(expected[1]) and expected[1] > expected[0] > expected[2] > 0
+    assert history["val_bleu"] == expected
+    assert callbacks["stop"].stopped_epoch == 3
+    assert float(callbacks["plateau"].model.optimizer.learning_rate) == pytest.approx(0.0025)
+    saved = sorted(path.name.split("-")[0] for path in tmp_path.glob("*.weights.h5"))
+    assert saved == ["1", "2"]
+    with open(tmp_path / "log.csv", encoding="utf-8") as file:
+        assert [float(row["val_bleu"]) for row in csv.DictReader(file)] == expected
+    assert board_values(tmp_path / "board", "epoch_bleu") == pytest.approx(expected)
+
+
+def board_values(directory, tag):
+    """The values of a scalar that TensorBoard's files hold, in the order of their epochs."""
+    import tensorflow as tf
+
+    found = {}
+    for path in directory.rglob("events.out.tfevents.*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.tag == tag:
+                    found[event.step] = float(tf.make_ndarray(value.tensor))
+    return [value for _, value in sorted(found.items())]
+
+
+def test_decoding_the_sample_is_compiled_once():
+    import tensorflow as tf
+
+    traces = []
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def upper(texts):
+        traces.append(texts)
+        return tf.strings.upper(texts)
+
+    callback = score(lambda texts: [t.decode() for t in upper(tf.constant(texts)).numpy()])
+    assert len(fit([callback], epochs=4)["val_chrf"]) == 4
+    assert callback.hypotheses[0] == "A DOG RUNS"
+    assert len(traces) == 1
+
+
+def test_the_best_score_is_exported():
+    exported = []
+    callback = score(
+        Script(FAIR, POOR, GOOD, GOOD), export_on_best=lambda *args: exported.append(args)
+    )
+    fit([callback], epochs=4)
+    assert [epoch for epoch, _ in exported] == [0, 2]
+    assert [best.value for _, best in exported] == [value(FAIR), value(GOOD)]
+    assert (callback.best, callback.best_epoch) == (exported[-1][1], 2)
+
+
+def test_what_is_best_is_told_by_the_watched_metric(capsys):
+    exported = []
+    callback = GenerateAndScore(
+        Script(GOOD, POOR, GOOD),
+        SOURCES,
+        REFERENCES,
+        [CHRF(), TER("de")],
+        num_shown=1,
+        watch="ter",
+        initial_value_threshold=30.0,
+        export_on_best=lambda epoch, best: exported.append((epoch, best.name)),
+    )
+    assert (callback.monitor, callback.mode) == ("val_ter", "min")
+    fit([callback], epochs=3)
+    assert exported == [(0, "ter")]
+    lines = capsys.readouterr().out.splitlines()
+    assert "Exported: val_ter 0.00 is the best so far (lower is better)" in lines
+
+
+def test_repeated_scores_are_not_exported_again():
+    exported = []
+    callback = score(
+        Script(FAIR, FAIR, GOOD), every=3, export_on_best=lambda epoch, _: exported.append(epoch)
+    )
+    fit([callback], epochs=6)
+    assert exported == [0, 5]
+
+
+def test_a_second_fit_must_beat_the_first_and_a_given_value():
+    exported = []
+
+    def export(epoch, best):
+        exported.append(best.value)
+
+    callback = score(Script(FAIR, FAIR, GOOD), export_on_best=export)
+    fit([callback], epochs=1)
+    fit([callback], epochs=2)
+    assert exported == [value(FAIR), value(GOOD)]
+    resumed = score(Script(FAIR, GOOD), export_on_best=export, initial_value_threshold=value(FAIR))
+    fit([resumed], epochs=2)
+    assert exported == [value(FAIR), value(GOOD), value(GOOD)]
+
+
+def test_a_failed_export_ends_training_and_is_not_the_best():
+    def export(epoch, best):
+        raise OSError("the disk is full")
+
+    callback = score(Script(FAIR), export_on_best=export)
+    with pytest.raises(OSError, match="the disk is full"):
+        fit([callback], epochs=2)
+    assert callback.best is None
+
+
+def test_an_undefined_score_is_never_the_best():
+    # The sample has one label only, so the curve is not defined.
+    callback = GenerateAndScore(
+        lambda texts: [[0.2, 0.8]], ["好看"], ["正面"], [AUROC(["负面", "正面"])], num_shown=0
+    )
+    assert np.isnan(fit([callback], epochs=1)["val_auroc"][0])
+    assert callback.best is None
+
+
+def test_a_classifier_is_scored_by_labels_and_probabilities(capsys):
+    pytest.importorskip("sklearn")
+    labels = ["负面", "正面"]
+    metrics = [Accuracy(labels), F1(labels), BrierScore(labels), AUROC(labels)]
+    callback = GenerateAndScore(
+        lambda texts: np.array([[0.25, 0.75], [0.9, 0.1]]),
+        ["好看", "不好看"],
+        ["正面", "负面"],
+        metrics,
+    )
+    history = fit([callback], epochs=1)
+    assert history["val_accuracy"] == history["val_f1_macro"] == history["val_auroc"] == [1]
+    assert history["val_brier"] == pytest.approx([(0.0625 + 0.01) / 2])
+    printed = capsys.readouterr().out
+    assert "val_accuracy 1.0000" in printed
+    assert "  hypothesis  [0.25, 0.75]" in printed
+
+
+def test_answers_to_questions_are_scored(capsys):
+    sources = [("who?", "Ann ran"), {"question": "when?", "context": "Ann ran"}]
+    callback = GenerateAndScore(
+        lambda pairs: [Answer("Ann", 0.1), Answer("", 0.9)], sources, [["Ann"], []], [Squad2F1()]
+    )
+    assert fit([callback], epochs=1)["val_f1"] == [100]
+    lines = capsys.readouterr().out.splitlines()
+    assert "  source      who? | Ann ran" in lines
+    assert "  source      when? | Ann ran" in lines
+    assert "  hypothesis  Ann" in lines
+
+
+def test_sets_of_labels_are_shown_sorted(capsys):
+    labels = ["sport", "politics", "music"]
+    callback = GenerateAndScore(
+        lambda texts: [{"sport", "music"}],
+        ["text"],
+        [{"sport", "music"}],
+        [F1(labels, multi_label=True)],
+    )
+    assert fit([callback], epochs=1)["val_f1_macro"] == pytest.approx([2 / 3])
+    assert "  reference   music" in capsys.readouterr().out
+
+
 def test_examples_are_printed_in_any_script(capsys):
     fit([score(Script(FAIR), num_shown=2)], epochs=1)
     lines = capsys.readouterr().out.splitlines()
@@ -172,7 +358,7 @@ def test_an_epoch_without_logs_still_scores():
 @pytest.mark.parametrize(
     "sources, references, message",
     [
-        ([], [], "`sources` must hold at least one string. Received: an empty list"),
+        ([], ["a"], "`sources` must hold at least one string. Received: an empty list"),
         (["a", "b"], ["a"], "each of `sources`. Received: 2 sources, 1 references"),
         (["a", "b"], ["a", []], r"`references\[1\]` must hold at least one string"),
     ],
@@ -183,8 +369,27 @@ def test_a_bad_sample_is_refused_before_training(sources, references, message):
 
 
 def test_a_wrong_number_of_predictions_is_refused():
-    with pytest.raises(ValueError, match="`predict` must .* Received: 2 strings for 3 sources"):
+    with pytest.raises(ValueError, match="`predict` must .* Received: 2 predictions for 3 sources"):
         fit([score(Script(["a", "b"]))], epochs=1)
+
+
+def test_a_prediction_that_is_no_list_is_refused():
+    with pytest.raises(
+        TypeError, match="a list with one prediction for each source. Received: str"
+    ):
+        fit([score(Script("abc"))], epochs=1)
+
+
+def test_a_prediction_that_is_no_text_is_refused_by_the_metric():
+    with pytest.raises(
+        TypeError, match=r"`hypotheses` must be a list of strings.*hypotheses\[1\]=3"
+    ):
+        fit([score(Script(["a", 3, "b"]))], epochs=1)
+
+
+def test_an_unknown_watched_metric_lists_the_known_ones():
+    with pytest.raises(ValueError, match="`watch` must be one of chrf. Received: watch='bleu'"):
+        score(Script(), watch="bleu")
 
 
 def test_no_metrics_are_refused():

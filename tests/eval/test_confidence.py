@@ -1,3 +1,4 @@
+import dataclasses
 import random
 import time
 
@@ -6,9 +7,10 @@ import pytest
 import sacrebleu
 
 from tflm.eval import confidence
-from tflm.eval.confidence import bootstrap
+from tflm.eval.confidence import bootstrap, bootstrap_all, resampled_values
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.chrf import CHRF
+from tflm.eval.metrics.rouge import ROUGE
 from tflm.eval.metrics.ter import TER
 
 WORDS = "ein Hund läuft im Park und eine Katze schläft auf dem Sofa neben der Tür".split()
@@ -24,7 +26,9 @@ def corpus(num_examples):
     return hypotheses, references
 
 
-@pytest.mark.parametrize("metric", [BLEU("de"), CHRF(), TER("de")], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "metric", [BLEU("de"), CHRF(), TER("de"), ROUGE("rouge2")], ids=lambda m: m.name
+)
 def test_the_interval_contains_the_score(metric):
     statistics = metric.statistics(*corpus(60))
     score = metric.score_statistics(statistics)
@@ -71,12 +75,42 @@ def test_the_interval_agrees_with_sacrebleus_bootstrap():
 def test_a_resample_is_scored_as_the_text_it_stands_for():
     hypotheses, references = corpus(4)
     metric = CHRF()
-    statistics = metric.statistics(hypotheses, references)
-    sums = confidence._resampled_sums(statistics, 9, np.random.default_rng(0))
-    drawn = np.random.default_rng(0).integers(4, size=(9, 4))
-    for summed, chosen in zip(sums, drawn, strict=True):
+    rows = metric.statistics(hypotheses, references)
+    (values,) = resampled_values([metric], [rows], 9, 0)
+    drawn = np.random.default_rng(0).integers(4, size=(9, 4))  # sacreBLEU's draws
+    for value, chosen in zip(values, drawn, strict=True):
         expected = metric.score([hypotheses[i] for i in chosen], [references[i] for i in chosen])
-        assert metric.score_statistics(summed) == expected
+        assert value == expected.value
+
+
+def test_several_metrics_have_the_intervals_they_have_alone():
+    metrics = [BLEU("de"), CHRF(), ROUGE("rougeL")]
+    rows = [metric.statistics(*corpus(40)) for metric in metrics]
+    together = bootstrap_all(metrics, rows, num_resamples=60, level=0.9, seed=4)
+    for metric, statistics, interval in zip(metrics, rows, together, strict=True):
+        alone = bootstrap(metric, statistics, num_resamples=60, level=0.9, seed=4)
+        assert interval == alone
+
+
+def test_a_metric_that_needs_rows_is_given_the_drawn_rows():
+    class Median(CHRF):
+        def score_statistics(self, statistics):
+            chosen = statistics[:, 0]
+            return dataclasses.replace(score, value=float(np.median(chosen)))
+
+    score = CHRF().score(["a"], ["a"])
+    metric = Median()
+    metric.adds = False
+    rows = np.arange(25.0)[:, None]
+    interval = bootstrap(metric, rows, num_resamples=200)
+    assert 4 < interval.low < 12 < interval.high < 20
+
+
+def test_statistics_of_different_examples_are_refused():
+    metric = CHRF()
+    rows = metric.statistics(*corpus(5))
+    with pytest.raises(ValueError, match=r"of the same examples. Received: shapes \(5, 21\), \(3,"):
+        bootstrap_all([metric, metric], [rows, rows[:3]])
 
 
 def test_blocks_do_not_change_the_interval(monkeypatch):

@@ -1,9 +1,12 @@
 import pytest
 
+from tflm.eval.baselines import baselines_for
 from tflm.eval.confidence import bootstrap
-from tflm.eval.evaluation import check_metrics, evaluate, run_predict
+from tflm.eval.evaluation import as_text, as_texts, check_metrics, evaluate, run_predict
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.chrf import CHRF
+from tflm.eval.metrics.classification import Accuracy
+from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
 
 SOURCES = ["a dog runs in the park", "the cat is asleep", "two men", "I see nothing"]
@@ -126,3 +129,29 @@ def test_at_least_one_metric_is_needed():
         ValueError, match="`metrics` must hold at least one metric. Received: an em"
     ):
         check_metrics([])
+
+
+def test_metrics_read_labels_and_answers_as_they_are():
+    labels = ["负面", "正面"]
+    report = evaluate(["正面", "负面"], None, ["正面", "正面"], [Accuracy(labels)], num_resamples=9)
+    assert report["accuracy"].value == 0.5
+    assert report.references == (("正面",), ("正面",))
+    answers = [Answer("Bern", 0.2), Answer("", 0.9)]
+    report = evaluate(answers, None, [["Bern", "in Bern"], []], [Squad2F1()], num_resamples=9)
+    assert report["f1"].value == 100
+    assert report.hypotheses == ("Bern", "")
+    assert report.references == (("Bern", "in Bern"), ())
+    assert report.given_references() == [("Bern", "in Bern"), ()]
+
+
+def test_predictions_are_printed_as_text():
+    assert as_text("text") == "text"
+    assert as_text({"b", "a"}) == "a, b"
+    assert as_text(["b", "a"]) == "b, a"
+    assert as_text(Answer("Bern", 0.5)) == "Bern"
+    assert as_texts({"only"}) == ("only",)
+
+
+def test_baselines_need_the_sources_they_read():
+    with pytest.raises(ValueError, match="`sources` must be given for the baseline copy_source"):
+        evaluate(HYPOTHESES, None, REFERENCES, [CHRF()], baselines=baselines_for("translation"))

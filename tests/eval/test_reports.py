@@ -3,8 +3,10 @@ import pathlib
 
 import pytest
 
+from tflm.eval.baselines import baselines_for
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.lengths import Output, TruncatedShare
 from tflm.eval.metrics.ter import TER
 from tflm.eval.reports import Example, Report, escape_line, unescape_line
 
@@ -36,14 +38,15 @@ def test_a_written_report_reads_back_the_same(report, tmp_path):
 def test_the_same_report_is_the_same_bytes(report, tmp_path):
     report.write(tmp_path / "first")
     report.write(tmp_path / "second")
-    for name in ("report.json", "report.md", "hypotheses.txt"):
+    for name in ("report.json", "report.md", "hypotheses.txt", "examples.jsonl"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
-def test_three_files_are_written_and_nothing_else(report, tmp_path):
+def test_four_files_are_written_and_nothing_else(report, tmp_path):
     report.write(tmp_path)
     report.write(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "examples.jsonl",
         "hypotheses.txt",
         "report.json",
         "report.md",
@@ -64,7 +67,9 @@ def test_escaping_is_lossless_and_keeps_one_line(text):
     assert "\r" not in escape_line(text)
 
 
-@pytest.mark.parametrize("fails_at", ["report.json", "report.md", "hypotheses.txt"])
+@pytest.mark.parametrize(
+    "fails_at", ["report.json", "report.md", "hypotheses.txt", "examples.jsonl"]
+)
 def test_a_failed_write_leaves_the_earlier_report(report, tmp_path, monkeypatch, fails_at):
     report.write(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -151,3 +156,58 @@ def test_an_example_shows_every_reference():
 def test_an_unknown_score_lists_the_known_ones(report):
     with pytest.raises(KeyError, match="`name` must be one of bleu, ter. Received: name='rouge'"):
         report["rouge"]
+
+
+def test_examples_are_lines_of_json_with_everything(report, tmp_path):
+    report.write(tmp_path)
+    lines = (tmp_path / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["source"] for row in rows] == SOURCES
+    assert [row["hypothesis"] for row in rows] == HYPOTHESES
+    assert rows[0]["references"] == REFERENCES[0]
+    assert "公园" in lines[0]
+
+
+def test_outputs_still_know_whether_they_were_cut(tmp_path):
+    outputs = [Output("eins", truncated=True), Output("zwei", truncated=False)]
+    report = evaluate(outputs, None, ["eins", "drei"], [TruncatedShare()], num_resamples=0)
+    report.write(tmp_path)
+    found = Report.read(tmp_path)
+    assert [output.truncated for output in found.hypotheses] == [True, False]
+    assert found == report
+
+
+def test_a_report_of_the_first_release_is_read(report, tmp_path):
+    report.write(tmp_path)
+    (tmp_path / "examples.jsonl").unlink()
+    values = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    del values["baselines"], values["target_language"]
+    (tmp_path / "report.json").write_text(json.dumps(values), encoding="utf-8")
+    found = Report.read(tmp_path)
+    assert (found.references, found.sources, found.baselines) == ((), (), ())
+    assert found.scores == report.scores
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="`directory` must be a report, which `tflm eval"):
+        Report.read(tmp_path)
+
+
+def test_baselines_stand_beside_the_system_in_every_form(tmp_path):
+    report = evaluate(
+        HYPOTHESES,
+        SOURCES,
+        REFERENCES,
+        [BLEU("zh")],
+        num_resamples=20,
+        baselines=baselines_for("translation"),
+    )
+    (copied,) = report.baselines
+    assert copied["bleu"].value == BLEU("zh").score(SOURCES, REFERENCES).value
+    lines = report.to_markdown().splitlines()
+    assert "## Baselines" in lines
+    assert any(line.startswith("| the source, copied | 0.") for line in lines)
+    assert "BLEU, the source, copied" in report.to_text(120)
+    assert json.loads(report.to_json())["baselines"][0]["name"] == "copy_source"
+    report.write(tmp_path)
+    assert Report.read(tmp_path) == report

@@ -1,6 +1,15 @@
 """Models as SavedModels: strings in, strings out, on stock TF Serving."""
 
-from tflm.export.saved_model import next_version, save
-from tflm.export.text_to_text import TextToText, encode_texts
+from tflm.export.saved_model import new_version, next_version, save
+from tflm.export.text_generation import TextGenerator
+from tflm.export.text_to_text import TextToText, encode_texts, special_ids
 
-__all__ = ["TextToText", "encode_texts", "next_version", "save"]
+__all__ = [
+    "TextGenerator",
+    "TextToText",
+    "encode_texts",
+    "new_version",
+    "next_version",
+    "save",
+    "special_ids",
+]

@@ -4,7 +4,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -16,11 +16,28 @@ def next_version(directory: str | os.PathLike) -> int:
     return max(versions, default=0) + 1
 
 
+def new_version(directory: str | os.PathLike, version: int | None = None) -> pathlib.Path:
+    """The directory of a version that does not exist yet, the next free one by default.
+
+    Raises:
+        ValueError: `version` is not positive.
+        FileExistsError: `version` exists.
+    """
+    version = next_version(directory) if version is None else version
+    if version < 1:
+        raise ValueError(f"`version` must be at least 1. Received: version={version}")
+    final = pathlib.Path(directory) / str(version)
+    if final.exists():
+        raise FileExistsError(f"`version` must not exist yet. Received: {final}")
+    return final
+
+
 def save(
     module: tf.Module,
     signatures: dict[str, Callable],
     directory: str | os.PathLike,
     version: int | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> pathlib.Path:
     """Writes one version of a model.
 
@@ -32,6 +49,7 @@ def save(
         signatures: `tf.function`s with an input signature, by name.
         directory: the model's directory; versions are numbered directories inside.
         version: a positive number; the next free one by default.
+        extra: texts of the files in `assets.extra`, by name: what a server ignores.
 
     Returns:
         The version's directory.
@@ -40,17 +58,16 @@ def save(
         ValueError: `version` is not positive.
         FileExistsError: `version` exists.
     """
-    directory = pathlib.Path(directory)
-    version = next_version(directory) if version is None else version
-    if version < 1:
-        raise ValueError(f"`version` must be at least 1. Received: version={version}")
-    final = directory / str(version)
-    if final.exists():
-        raise FileExistsError(f"`version` must not exist yet. Received: {final}")
+    final = new_version(directory, version)
+    directory = final.parent
     directory.mkdir(parents=True, exist_ok=True)
     temporary = tempfile.mkdtemp(prefix=".writing-", dir=directory)
     try:
         tf.saved_model.save(module, temporary, signatures=signatures)
+        for name, text in (extra or {}).items():
+            path = pathlib.Path(temporary, "assets.extra", name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         os.chmod(temporary, 0o755)
         os.rename(temporary, final)
     except BaseException:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tflm.eval.metrics.base import Interval, Metric, Score
+from tflm.eval.metrics.base import Interval, Metric, Score, check_rows, summed
 
 
 class Accuracy(Metric):
@@ -71,3 +71,29 @@ def test_a_score_survives_json(score):
 def test_a_score_cannot_be_changed(score):
     with pytest.raises(AttributeError, match="value"):
         score.value = 40.0
+
+
+def test_a_sum_of_no_rows_is_refused():
+    assert summed(np.array([[1.0, 2], [3, 4], [5, 6]])).tolist() == [9, 12]
+    assert summed(np.array([9.0, 12])).tolist() == [9, 12]
+    with pytest.raises(ValueError, match=r"at least one example.* Received: shape=\(0, 2\)"):
+        summed(np.zeros((0, 2)))
+
+
+def test_rows_are_told_from_their_sum():
+    rows = np.array([[1.0, 2], [3, 4], [5, 6]])
+    assert check_rows(rows) is rows
+    with pytest.raises(ValueError, match=r"one row each.* Received: shape=\(2,\)"):
+        check_rows(summed(rows))
+
+
+def test_references_of_text_are_checked_unless_a_metric_says_otherwise():
+    assert Accuracy().check_references(["a", ["b", "公园"]]) == [("a",), ("b", "公园")]
+    with pytest.raises(TypeError, match=r"`references` must be a list of strings"):
+        Accuracy().check_references("abc")
+
+
+def test_a_score_on_a_scale_of_1_prints_more_digits():
+    fine = Score(name="f1", label="F1", value=0.86124, num_examples=2, signature="", digits=4)
+    assert (fine.format_value(), fine.format_value(2)) == ("0.8612", "0.86")
+    assert Score.from_dict(json.loads(json.dumps(fine.to_dict()))) == fine

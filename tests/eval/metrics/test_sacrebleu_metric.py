@@ -10,6 +10,7 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tflm.eval.metrics import sacrebleu_metric
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.ter import TER
@@ -177,3 +178,22 @@ def test_statistics_of_no_example_are_refused():
     statistics = metric.statistics(["a"], ["a"])
     with pytest.raises(ValueError, match="must be those of at least one example. Received: 0"):
         metric.score_statistics(statistics[:0])
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "ter"])
+def test_blocks_do_not_change_the_statistics(name, monkeypatch):
+    metric, _ = PAIRS[name]
+    hypotheses = [f"der Hund {i} läuft" for i in range(11)]
+    references = [["ein Hund", "im Park"][: 1 + (i > 7)] for i in range(11)]
+    whole = metric.statistics(hypotheses, references)
+    monkeypatch.setattr(sacrebleu_metric, "_EXAMPLES_AT_ONCE", 3)
+    np.testing.assert_array_equal(metric.statistics(hypotheses, references), whole)
+
+
+def test_tokenized_text_is_warned_of_once_per_corpus(caplog):
+    metric = BLEU("de")
+    texts = ["ein Hund ."] * 2300
+    for _ in range(2):
+        caplog.clear()
+        metric.statistics(texts, texts)
+        assert caplog.text.count("That's 100 lines that end in a tokenized period") == 1

@@ -1,0 +1,164 @@
+"""Evaluation of plain files and of written reports: no model, hence no TensorFlow."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from tflm.eval.baselines import baselines_for
+from tflm.eval.catalog import labels_of, metrics_named, task_metric_names
+from tflm.eval.comparison import SideBySide, compare
+from tflm.eval.evaluation import evaluate
+from tflm.eval.metrics.base import Metric
+from tflm.eval.reports import Report
+from tflm.eval.text_files import PathLike, read_lines, read_references
+
+
+def evaluate_files(
+    hypotheses: PathLike,
+    references: Sequence[PathLike],
+    sources: PathLike | None = None,
+    *,
+    target_language: str,
+    task: str = "translation",
+    metrics: Sequence[str] = (),
+    baseline: bool = False,
+) -> tuple[Report, list[Metric]]:
+    """Score a file of hypotheses, a line per example, and return the report and its metrics.
+
+    Args:
+        hypotheses: The file of what was predicted.
+        references: Files of what was expected; several are several references of each example.
+        sources: The file of what was predicted from.
+        target_language: Code of the language of the hypotheses.
+        task: It chooses the metrics when none is named, and the baselines.
+        metrics: Names of metrics, see `tflm.eval.catalog`.
+        baseline: Also score the trivial systems of the task.
+
+    Raises:
+        FileNotFoundError: When a file does not exist.
+        ValueError: When files differ in length, a name is unknown, or `target_language` is empty.
+    """
+    check_language(target_language)
+    texts, expected = read_lines(hypotheses), read_references(references)
+    given = [entry[0] for entry in expected] if len(references) == 1 else expected
+    found = metrics_named(
+        metrics or task_metric_names(task), target_language, labels_of([*given, *texts])
+    )
+    report = evaluate(
+        texts,
+        None if sources is None else read_lines(sources),
+        given,
+        found,
+        task=task,
+        data=", ".join(pathlib.Path(path).name for path in references),
+        settings={"hypotheses": pathlib.Path(hypotheses).name},
+        target_language=target_language,
+        baselines=baselines_for(task) if baseline else (),
+    )
+    return report, found
+
+
+def check_language(target_language: str) -> None:
+    """Check that the language of the output is named: metrics split its text by it.
+
+    Raises:
+        ValueError: When it is not.
+    """
+    if not target_language:
+        raise ValueError(
+            "`target_language` must be given, 'de' or 'zh' say: metrics split text by it. "
+            "Received: ''"
+        )
+
+
+def compare_paths(
+    paths: Sequence[PathLike],
+    references: Sequence[PathLike] = (),
+    sources: PathLike | None = None,
+    *,
+    target_language: str = "",
+    task: str = "translation",
+    metrics: Sequence[str] = (),
+    test: str = "bootstrap",
+    num_resamples: int = 1000,
+    seed: int = 12345,
+) -> SideBySide:
+    """Compare reports that `tflm evaluate --out` wrote, or files of hypotheses, with the first.
+
+    Args:
+        paths: Directories of reports, or files with a hypothesis a line.
+        references: Files of references; a report has its own.
+        sources: The file of what was predicted from; a report has its own.
+        target_language: Code of the language of the hypotheses; the first report's by default.
+        task: It chooses the metrics when none is named and the first path is no report.
+        metrics: Names of metrics; the first report's by default.
+        test: "bootstrap" or "randomization".
+        num_resamples: Bootstrap resamples.
+        seed: Seed of the resampling.
+
+    Raises:
+        FileNotFoundError: When a path does not exist.
+        ValueError: When there are fewer than two paths, the reports are of different data, or
+            something that no report holds is not given.
+    """
+    reports = {
+        name: Report.read(path)
+        for name, path in _names(paths).items()
+        if pathlib.Path(path).is_dir()
+    }
+    texts: dict[str, Sequence[str]] = {
+        name: reports[name].hypotheses if name in reports else read_lines(path)
+        for name, path in _names(paths).items()
+    }
+    first = next(iter(reports.values()), None)
+    expected = read_references(references) if references else _shared_references(reports)
+    given = [entry[0] for entry in expected] if all(len(e) == 1 for e in expected) else expected
+    inputs: Sequence[str] | None = None if sources is None else read_lines(sources)
+    if inputs is None and first is not None:
+        inputs = first.sources or None
+    language = target_language or (first.target_language if first else "")
+    check_language(language)
+    names = metrics or ([score.name for score in first.scores] if first else ())
+    everything = [*given, *(text for column in texts.values() for text in column)]
+    return compare(
+        texts,
+        inputs,
+        given,
+        metrics_named(names or task_metric_names(task), language, labels_of(everything)),
+        test=test,
+        num_resamples=num_resamples,
+        seed=seed,
+        data=first.data if first else ", ".join(pathlib.Path(path).name for path in references),
+        target_language=language,
+    )
+
+
+def _names(paths: Sequence[PathLike]) -> Mapping[str, PathLike]:
+    """The systems' names: the last part of each path, or as much of it as tells them apart."""
+    parts = [pathlib.Path(os.path.abspath(path)).parts for path in paths]
+    for length in range(1, max(map(len, parts), default=1) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return dict(zip(names, paths, strict=True))
+    raise ValueError(
+        f"`systems` must be different paths. Received: {', '.join(map(str, paths)) or 'none'}"
+    )
+
+
+def _shared_references(reports: Mapping[str, Report]) -> Sequence[tuple[str, ...]]:
+    """The references that all reports were made with."""
+    if not reports:
+        raise ValueError("`references` must be given for files of hypotheses. Received: none")
+    (first, whole), *others = reports.items()
+    if not whole.references:
+        raise ValueError(
+            "`references` must be given for a report without examples.jsonl. "
+            f"Received: none, and {first} has no examples.jsonl"
+        )
+    for name, other in others:
+        if other.references and other.references != whole.references:
+            raise ValueError(
+                "`systems` must be reports of the same data. "
+                f"Received: {first} and {name}, whose references differ"
+            )
+    return whole.references

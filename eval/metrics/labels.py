@@ -1,0 +1,132 @@
+"""Checks of what a user hands to a classification metric: labels, sets of labels, probabilities."""
+
+import reprlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm.eval.metrics.examples import as_list
+
+_SUM_TOLERANCE = 1e-2  # half-precision probabilities of many labels
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of a task after checking that they are two or more different strings.
+
+    Raises:
+        TypeError: When one is not a string.
+        ValueError: When there are fewer than two, or one occurs twice.
+    """
+    checked = as_list("labels", labels, "label")
+    for index, label in enumerate(checked):
+        _check_label(f"labels[{index}]", label)
+    if len(checked) < 2 or len(set(checked)) < len(checked):
+        raise ValueError(
+            f"`labels` must be two or more different labels. Received: labels={checked!r}"
+        )
+    return tuple(checked)
+
+
+def label_indices(argument: str, values: Sequence[Any], labels: tuple[str, ...]) -> np.ndarray:
+    """Return the number of each label: strings -> (E,) int64.
+
+    Raises:
+        TypeError: When one is not a string.
+        ValueError: When there is none, or one is not among `labels`.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    found = []
+    for index, label in enumerate(as_list(argument, values, "label")):
+        _check_label(f"{argument}[{index}]", label)
+        if label not in numbers:
+            raise ValueError(
+                f"`{argument}` must be among the labels {', '.join(labels)}. "
+                f"Received: {argument}[{index}]={label!r}"
+            )
+        found.append(numbers[label])
+    return np.array(found, dtype=np.int64)
+
+
+def predicted_indices(values: Sequence[Any], labels: tuple[str, ...]) -> np.ndarray:
+    """Return the number of each predicted label, (E,) int64.
+
+    Args:
+        values: A label for each example, or its probabilities (C,) in the order of the labels, of
+            which the highest counts.
+        labels: The C labels of the task.
+
+    Raises:
+        TypeError: When one is neither.
+        ValueError: When there is none, or one is not among `labels`, or is no distribution.
+    """
+    values = as_list("hypotheses", values, "label")
+    if isinstance(values[0], str):
+        return label_indices("hypotheses", values, labels)
+    return check_probabilities(values, labels).argmax(axis=1)
+
+
+def check_probabilities(values: Any, labels: tuple[str, ...]) -> np.ndarray:
+    """Return probabilities as rows (E, C) that sum to 1 in float64.
+
+    Args:
+        values: One distribution (C,) over the labels for each example. Sums may be off by what half
+            precision loses; rows are divided by them.
+        labels: The C labels of the task.
+
+    Raises:
+        TypeError: When they are not numbers.
+        ValueError: When there is none, the shape is another, or a row is no distribution.
+    """
+    rows = as_list("hypotheses", values, "distribution")
+    try:
+        rows = np.array([np.asarray(row, dtype=np.float64) for row in rows])
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`hypotheses` must be one probability for each of {len(labels)} labels, for each "
+            f"example. Received: {reprlib.repr(values)}"
+        ) from None
+    if rows.ndim != 2 or rows.shape[1] != len(labels):
+        raise ValueError(
+            "`hypotheses` must have shape (examples, labels) with "
+            f"{len(labels)} labels. Received: shape={rows.shape}"
+        )
+    sums = rows.sum(axis=1)  # (E,)
+    is_wrong = ~((rows >= 0).all(axis=1) & (np.abs(sums - 1) <= _SUM_TOLERANCE))
+    if is_wrong.any():
+        index = int(is_wrong.argmax())
+        raise ValueError(
+            "`hypotheses` must be probabilities that sum to 1 (the softmax of logits). "
+            f"Received: hypotheses[{index}]={rows[index].tolist()}"
+        )
+    return rows / sums[:, None]
+
+
+def label_sets(
+    argument: str, values: Sequence[Collection[str]], labels: tuple[str, ...]
+) -> np.ndarray:
+    """Return which labels each example has: collections of labels -> (E, C) bool.
+
+    Raises:
+        TypeError: When an entry is not a collection of strings.
+        ValueError: When there is no entry, or a label is not among `labels`.
+    """
+    present = []
+    for index, entry in enumerate(as_list(argument, values, "label set")):
+        if isinstance(entry, (str, bytes)) or not isinstance(entry, Collection):
+            raise TypeError(
+                f"`{argument}` must be a collection of labels for each example. "
+                f"Received: {argument}[{index}]={entry!r} of type {type(entry).__name__}"
+            )
+        row = np.zeros(len(labels), dtype=bool)
+        if len(entry):
+            row[label_indices(f"{argument}[{index}]", sorted(entry, key=str), labels)] = True
+        present.append(row)
+    return np.array(present)
+
+
+def _check_label(argument: str, label: Any) -> None:
+    if not isinstance(label, str):
+        raise TypeError(
+            f"`{argument}` must be a string. Received: {label!r} of type {type(label).__name__}"
+        )

@@ -1,0 +1,60 @@
+"""The card of an exported model: what it is, how good it is and on what, and its limits."""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tflm
+from tflm.eval import Report
+
+CARD_FILE = "model_card.json"
+_PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sacrebleu")
+
+
+def model_card(
+    task: str,
+    model: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    *,
+    report: Report | None = None,
+    require: Sequence[str] = (),
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What goes into the card; plain values that JSON can hold.
+
+    Args:
+        task: class of the task, "Translation" say.
+        model: architecture, configuration, number of parameters, how it decodes.
+        limits: what of the input and of the output is cut, in tokens.
+        report: the evaluation before the export.
+        require: the requirements that it met.
+        training: settings of the run that trained it, its seed among them.
+    """
+    evaluation = None
+    if report is not None:
+        evaluation = {
+            "data": report.data,
+            "num_examples": report.num_examples,
+            "target_language": report.target_language,
+            "scores": [score.to_dict() for score in report.scores],
+            "required": list(require),
+        }
+    return {
+        "task": task,
+        "model": dict(model),
+        "training": dict(training or {}),
+        "limits": dict(limits),
+        "evaluation": evaluation,
+        "versions": {
+            "python": platform.python_version(),
+            "tflm": tflm.__version__,
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def to_json(card: Mapping[str, Any]) -> str:
+    """The card as indented JSON that keeps every script readable."""
+    return json.dumps(card, ensure_ascii=False, indent=2) + "\n"
