@@ -9,6 +9,7 @@ import types
 __version__ = "0.1.0"
 
 _PACKAGES = (
+    "checkpoints",
     "data",
     "eval",
     "export",
