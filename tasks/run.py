@@ -23,7 +23,7 @@ from tflm.eval import BLEU, GenerateAndScore, Metric, Report, evaluate, metrics_
 from tflm.generation import Beam, Greedy
 from tflm.tasks.recipes import Settings
 from tflm.tasks.sources import Pairs
-from tflm.tasks.translation import Translation, default_optimizer
+from tflm.tasks.translation import Translation, configured, default_optimizer
 from tflm.tokenizers import SentencePieceTokenizer
 from tflm.tokenizers.sentencepiece import MODEL_FILE
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
@@ -202,13 +202,10 @@ class TranslationRun:
     def _new_task(self, dtype: str) -> Translation:
         source, target = self._tokenizers()
         network, config = models.find(self.settings.preset)
-        config = dataclasses.replace(
-            config,
-            vocab_size=source.vocab_size,
-            target_vocab_size=None if target is None else target.vocab_size,
-            pre_norm=self.settings.pre_norm,
-            dropout=self.settings.dropout,
-        )
+        # A recipe trains any architecture: what an architecture has no field for is not its own.
+        names = [name for name in ("pre_norm", "dropout") if hasattr(config, name)]
+        changes = {name: getattr(self.settings, name) for name in names}
+        config = configured(config, source, target, **changes)
         strategy = Beam(num_beams=self.settings.beam, length_penalty="power", alpha=1.0)
         task = Translation(network(config, dtype=dtype), source, target, strategy=strategy)
         optimizer = default_optimizer(
