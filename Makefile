@@ -11,10 +11,24 @@ DEMO_OPTIONS ?= --epochs 12 --set vocab_size=2000 --set tokens_per_batch=1024 \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := test
-.PHONY: test lint demo build lock clean
+.PHONY: test test-slow test-parity lint demo build lock clean
+
+# A process for each core; a file's tests stay together, for they share fixtures.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --quiet
 
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) -m "not slow and not parity and not network" --cov --cov-report=term
+
+test-slow: $(READY)
+	$(PYTEST) -m "slow and not parity and not network"
+
+# The packages we compare with are large and not locked. On Linux with pip, the CPU build of torch
+# needs PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu.
+test-parity: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  "torch==2.13.0" "transformers>=5" "lm-eval>=0.4.13"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps tf-models-official
+	$(PYTEST) -m parity
 
 # pyright does not follow an editable install's mapped folders, so it reads the installed wheel.
 lint: $(READY)
