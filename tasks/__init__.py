@@ -1,6 +1,7 @@
 """Tasks: networks with the text on both sides of them."""
 
 from tflm.tasks.base import Task
+from tflm.tasks.causal_lm import CausalLM
 from tflm.tasks.translation import Translation
 
-__all__ = ["Task", "Translation"]
+__all__ = ["CausalLM", "Task", "Translation"]

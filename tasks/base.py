@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -54,6 +54,9 @@ class Task(keras.Model):
     Args:
         model: a network of `tflm.models`.
     """
+
+    # The options of `batches` that `evaluate` passes on.
+    EVALUATION_OPTIONS: ClassVar[tuple[str, ...]] = ("tokens_per_batch",)
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -186,7 +189,7 @@ class Task(keras.Model):
 
     def _one_pass(self, examples: Any, options: dict[str, Any]) -> tf.data.Dataset:
         """Raw examples to evaluate on, as batches whose number Keras knows: else it warns."""
-        size = {name: options[name] for name in ("tokens_per_batch",) if name in options}
+        size = {name: options[name] for name in self.EVALUATION_OPTIONS if name in options}
         batches = self.batches(examples, training=False, **size)
         known = tf.data.experimental.assert_cardinality(batches.num_batches(0))
         dataset = batches.epoch(0).apply(known)

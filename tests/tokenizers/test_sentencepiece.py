@@ -92,6 +92,13 @@ def test_ids_equal_those_of_the_python_package_on_hard_texts(tokenizer, tmp_path
     assert tokenizer.tokenize(LINES + HARD).to_list() == python.encode(LINES + HARD)
 
 
+def test_pieces_are_those_of_the_python_package(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    python = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / MODEL_FILE))
+    found = [[piece.decode() for piece in row] for row in tokenizer.pieces(LINES + HARD).to_list()]
+    assert found == python.encode(LINES + HARD, out_type=str)
+
+
 def test_hard_texts_come_back_exactly(tokenizer):
     assert decoded(tokenizer.detokenize(tokenizer.tokenize(HARD))) == HARD
 
@@ -280,7 +287,9 @@ def test_long_lines_and_lines_with_reserved_characters_are_learned_from():
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ValueError, match="`algorithm` must be one of bpe, unigram. Received: 'wp'"):
+    with pytest.raises(
+        ValueError, match="`algorithm` must be one of bpe, unigram, char. Received: 'wp'"
+    ):
         SentencePieceTokenizer.train(LINES, 300, algorithm="wp")
 
 
@@ -341,3 +350,25 @@ def test_bytes_that_are_no_model_are_refused(model):
 def test_loading_from_an_empty_folder_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=MODEL_FILE):
         SentencePieceTokenizer.load(tmp_path)
+
+
+# characters
+
+
+def test_characters_come_back_as_they_were():
+    text = "  To be,\n\nor not\t to be \u2029公园很大。\n"
+    tokenizer = SentencePieceTokenizer.train(text.splitlines(), 1000, "char")
+    ids = tokenizer.tokenize([text, "\n", "", "你好 😀"])
+    assert ids.row_lengths().numpy().tolist()[1:3] == [1, 0]
+    assert [t.decode() for t in tokenizer.detokenize(ids).numpy()] == [text, "\n", "", "你好 😀"]
+
+
+def test_a_known_character_is_one_piece():
+    tokenizer = SentencePieceTokenizer.train(["公园很大。", "a b"], 1000, "char")
+    assert tokenizer.vocab_size == 4 + 256 + 8
+    assert tokenizer.tokenize(["大 b\na"]).row_lengths().numpy().tolist() == [5]
+
+
+def test_the_rarest_characters_are_left_to_their_bytes():
+    tokenizer = SentencePieceTokenizer.train(["aaabbc大"] * 3, 4 + 256 + 2, "char")
+    assert tokenizer.tokenize(["ab", "大"]).row_lengths().numpy().tolist() == [2, 3]

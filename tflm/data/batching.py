@@ -66,6 +66,9 @@ class TranslationBatches:
         sampling_alpha: In training, above 0, tokenize by `tokenizer.sample` with this `alpha`,
             differently in every epoch.
         seed: Any integer.
+        source_start: Special ids in front of every source.
+        target_start: Special ids that decoding starts with; the target tokenizer's bos by default.
+            What follows the first of them is learned like the target itself.
 
     Attributes:
         report: `EpochReport` of the latest pass that ran to its end, None before.
@@ -88,6 +91,8 @@ class TranslationBatches:
         num_shapes: int = 28,
         sampling_alpha: float = 0.0,
         seed: int = 0,
+        source_start: Sequence[int] = (),
+        target_start: Sequence[int] | None = None,
     ):
         if isinstance(pairs, Iterator):
             raise TypeError(
@@ -118,6 +123,8 @@ class TranslationBatches:
         self.num_shapes = num_shapes
         self.sampling_alpha = sampling_alpha if training else 0.0
         self.seed = seed % 2**32
+        self.source_start = tuple(source_start)
+        self.target_start = tuple(target_start or (target_tokenizer.bos_id,))
         self.report: EpochReport | None = None
         self._first_window: list[TokenizedPair] | None = None
         self._num_batches: dict[int, int] = {}
@@ -201,7 +208,8 @@ class TranslationBatches:
                 else:
                     ids = tokenizer.tokenize(texts)
                     rows += np.split(ids.flat_values.numpy(), ids.row_splits.numpy()[1:-1])
-            sides.append(rows)
+            start = self.target_start[1:] if side else self.source_start
+            sides.append([[*start, *row] for row in rows] if start else rows)
         pairs = list(zip(*sides, strict=True))
         if window_index == 0 and not self.sampling_alpha:
             self._first_window = pairs
@@ -290,7 +298,7 @@ class TranslationBatches:
         tokenizer = self.target_tokenizer
         labels, mask = _padded(targets, target_length, tokenizer.eos_id, tokenizer.pad_id)  # (B, T)
         decoder_ids = np.roll(labels, 1, axis=1)  # (B, T)
-        decoder_ids[:, 0] = tokenizer.bos_id
+        decoder_ids[:, 0] = self.target_start[0]
         decoder_ids[~mask] = tokenizer.pad_id  # where eos has moved to
         x = {
             "encoder_token_ids": encoder_ids,
@@ -315,6 +323,8 @@ def translation_batches(
     num_shapes: int = 28,
     sampling_alpha: float = 0.0,
     seed: int = 0,
+    source_start: Sequence[int] = (),
+    target_start: Sequence[int] | None = None,
 ) -> tf.data.Dataset:
     """One epoch of `TranslationBatches`, which takes the same arguments."""
     batches = TranslationBatches(
@@ -328,6 +338,8 @@ def translation_batches(
         num_shapes=num_shapes,
         sampling_alpha=sampling_alpha,
         seed=seed,
+        source_start=source_start,
+        target_start=target_start,
     )
     return batches.epoch(epoch, start_batch)
 

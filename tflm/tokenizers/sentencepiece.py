@@ -23,7 +23,7 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text
 
-ALGORITHMS = ("bpe", "unigram")
+ALGORITHMS = ("bpe", "unigram", "char")
 MODEL_FILE = "sentencepiece.model"
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
@@ -91,8 +91,10 @@ class SentencePieceTokenizer(tf.Module):
 
         Args:
             texts: Lines of text, read once.
-            vocab_size: Number of pieces, special pieces, bytes and `user_symbols` included.
-            algorithm: "bpe" or "unigram".
+            vocab_size: Number of pieces, special pieces, bytes and `user_symbols` included. With
+                "char" at most as many: texts with fewer different characters give fewer.
+            algorithm: "bpe", "unigram", or "char", in which every piece is a single character, a
+                line break the piece of its byte, and no space is put in front of a text.
             byte_fallback: Whether a character outside the vocabulary becomes its UTF-8 bytes
                 (256 pieces) instead of `unk_id`.
             user_symbols: Strings that are always one piece.
@@ -125,6 +127,8 @@ class SentencePieceTokenizer(tf.Module):
                 normalization_rule_name=normalization,
                 character_coverage=character_coverage,
                 remove_extra_whitespaces=False,
+                add_dummy_prefix=algorithm != "char",
+                hard_vocab_limit=algorithm != "char",
                 max_sentence_length=_MAX_LINE_BYTES,
                 pad_id=0,
                 unk_id=1,
@@ -148,6 +152,20 @@ class SentencePieceTokenizer(tf.Module):
         Returns:
             int32 ids, ragged (B, None).
         """
+        return self._split(texts, tf.int32)
+
+    def pieces(self, texts: str | Sequence[str] | tf.Tensor) -> tf.RaggedTensor:
+        """The pieces of each text as strings; one that is unknown is the text it stands for.
+
+        Args:
+            texts: As for `tokenize`.
+
+        Returns:
+            Strings, ragged (B, None).
+        """
+        return self._split(texts, tf.string)
+
+    def _split(self, texts: str | Sequence[str] | tf.Tensor, out_type: Any) -> tf.RaggedTensor:
         if isinstance(texts, str):
             texts = [texts]
         texts = tf.convert_to_tensor(texts, tf.string)  # (B,)
@@ -160,7 +178,7 @@ class SentencePieceTokenizer(tf.Module):
             add_bos=False,
             add_eos=False,
             reverse=False,
-            out_type=tf.int32,
+            out_type=out_type,
         )  # (all ids,), (B + 1,)
         ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
         return ragged.from_row_splits(values, row_splits, validate=False)  # (B, None)

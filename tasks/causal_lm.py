@@ -1,0 +1,444 @@
+"""Language modelling: the next token of a text, again and again.
+
+text           "To be, or not to be, that is the question"
+prompt         "To be, or"
+continuation   " not to be, that is the question"
+
+task = CausalLM.from_texts("corpus/", "gpt2/small", vocab_size=8000)
+task.compile()
+task.fit("corpus/", epochs=3)
+task("To be, or")
+"""
+
+import dataclasses
+import os
+import pathlib
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tflm import models
+from tflm.data import PackedBatches, TextFiles
+from tflm.data.packing import special_id
+from tflm.eval import Likelihood
+from tflm.eval.keras_metrics import TokenPerplexity
+from tflm.export import TextGenerator, new_version, save
+from tflm.generation import Beam, Greedy, Limits, Sample
+from tflm.models.base import Decoder
+from tflm.tasks.plain_text import PlainTextTask
+from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
+from tflm.training.losses import SmoothedCrossEntropy
+
+STRATEGIES = {cls.__name__: cls for cls in (Beam, Greedy, Sample)}
+MAX_LENGTH = 256
+MAX_PROMPT_LENGTH = 1024
+SEQUENCE_LENGTH = 512
+_TEXTS_PER_CALL = 64
+
+
+class CausalLM(PlainTextTask):
+    """Continues texts, and says how likely they are, with a decoder.
+
+    It learns from documents, each of which begins with the tokenizer's `bos_id` and ends with its
+    `eos_id`, packed into rows in which none attends to another; or from one continuous text, whose
+    beginning and end nobody sees. In front of what it is given to read it puts the same: `bos_id`,
+    `eos_id` where there is no other, or a line break where it has learned from a continuous text.
+
+    Args:
+        model: a `Decoder`.
+        tokenizer: its tokenizer.
+        continuous: whether texts are pieces of one long text rather than documents.
+        strategy: how to continue: `Sample` (the likeliest tokens that make 95 % by default),
+            `Greedy` or `Beam`.
+        limits: length limits of a continuation, in tokens; by default 256, or half of what the
+            model takes. The rest of what it takes is room for the prompt, of which the last tokens
+            are read where it is longer.
+
+    Raises:
+        TypeError: `model` is not a decoder.
+        ValueError: the tokenizer has more pieces than the model has embeddings, or `limits` leave
+            no room for a prompt.
+    """
+
+    def __init__(
+        self,
+        model: Decoder,
+        tokenizer: Tokenizer,
+        *,
+        continuous: bool = False,
+        strategy: Beam | Greedy | Sample | None = None,
+        limits: Limits | None = None,
+        **kwargs: Any,
+    ):
+        if not isinstance(model, Decoder):
+            raise TypeError(f"`model` must be a Decoder. Received: {type(model).__name__}")
+        super().__init__(model, tokenizer, **kwargs)
+        self.continuous = continuous
+        self.context_length: int | None = getattr(model.config, "max_length", None)
+        self.strategy = strategy or Sample(top_p=0.95)
+        room = self.context_length or 2 * MAX_LENGTH
+        self.limits = limits or Limits(max_length=min(MAX_LENGTH, room // 2))
+        self.max_source_length = self._room_for_prompt(self.limits)
+        self._functions: dict[Any, Any] = {}
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Any,
+        preset: str = "gpt2/small",
+        *,
+        vocab_size: int = 8000,
+        algorithm: str = "bpe",
+        dtype: str | None = None,
+        changes: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> "CausalLM":
+        """A task with a SentencePiece tokenizer trained on `texts`, and fresh weights.
+
+        Args:
+            texts: as `fit` takes them.
+            preset: "architecture/preset", as `tflm models` lists them.
+            vocab_size: pieces of the vocabulary; with "char", most of them.
+            algorithm: "bpe", "unigram" or "char".
+            dtype: dtype policy of the network, "mixed_bfloat16" say; Keras's global one by default.
+            changes: fields of the preset's config to change.
+            **kwargs: passed to the constructor.
+
+        Raises:
+            ValueError: an argument is unknown or does not suit the texts.
+        """
+        if isinstance(texts, str | os.PathLike):
+            texts = TextFiles(texts)
+        lines = (row if isinstance(row, str) else row[0] for row in texts)
+        tokenizer = SentencePieceTokenizer.train(lines, vocab_size, algorithm)
+        network, config = models.find(preset)
+        config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, **(changes or {}))
+        return cls(network(config, dtype=dtype), tokenizer, **kwargs)
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        *,
+        weighted_metrics: Any = None,
+        jit_compile: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """`keras.Model.compile` with defaults that train a decoder from nothing.
+
+        Args:
+            optimizer: by default `default_optimizer()`.
+            loss: by default cross-entropy.
+            weighted_metrics: by default perplexity.
+            jit_compile: XLA.
+            **kwargs: passed to Keras.
+        """
+        super().compile(
+            optimizer=default_optimizer() if optimizer is None else optimizer,
+            loss=SmoothedCrossEntropy(0.0, name="cross_entropy") if loss is None else loss,
+            weighted_metrics=[TokenPerplexity()] if weighted_metrics is None else weighted_metrics,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+
+    def batches(self, examples: Any, **options: Any) -> PackedBatches:
+        """Texts -> batches; see `tflm.data.PackedBatches` for the options.
+
+        `sequence_length` is 512 by default, or fewer where the model takes fewer.
+
+        Raises:
+            ValueError: `sequence_length` is more than the model takes.
+        """
+        most = self.context_length or SEQUENCE_LENGTH
+        options = {"sequence_length": min(SEQUENCE_LENGTH, most), **options}
+        if self.context_length and options["sequence_length"] > most:
+            raise ValueError(
+                f"`sequence_length` must be at most the model's {most}. "
+                f"Received: sequence_length={options['sequence_length']}"
+            )
+        continuous = self.continuous
+        return PackedBatches(
+            self.examples(examples), self.tokenizer, continuous=continuous, **options
+        )
+
+    def documents_of_files(self) -> str:
+        """Lines; of a continuous text, the files joined."""
+        return "none" if self.continuous else "line"
+
+    @property
+    def begin_id(self) -> int:
+        """The token in front of every text.
+
+        Raises:
+            ValueError: the tokenizer has no such token.
+        """
+        if self.continuous:
+            return int(self.tokenizer.tokenize(["\n"]).flat_values[-1])
+        for name in ("bos_id", "eos_id"):
+            if (found := special_id(self.tokenizer, name)) is not None:
+                return found
+        raise ValueError(
+            "`tokenizer` must have a `bos_id` or an `eos_id`, or the task be `continuous`. "
+            "Received: a tokenizer without"
+        )
+
+    @property
+    def end_id(self) -> int | None:
+        """The token that ends a text, `None` where nothing does."""
+        return special_id(self.tokenizer, "eos_id")
+
+    def answer(self, texts: list[str], **options: Any) -> list[str]:
+        """A continuation of each text; see `generate`."""
+        return self.generate(texts, **options)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_length: int | None = None,
+        strategy: Any = None,
+        limits: Limits | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """The best continuation of each prompt, without the prompt.
+
+        Args:
+            prompts: texts of any length and number.
+            max_length: most tokens of a continuation, instead of the limits'.
+            strategy: instead of the task's own.
+            limits: instead of the task's own.
+            seed: of `Sample`: prompt number `i` gets `seed + i`. By default a new one, drawn from
+                Python's generator, which `keras.utils.set_random_seed` seeds.
+
+        Raises:
+            ValueError: the continuation may be as long as the model's positions.
+        """
+        limits = limits or self.limits
+        if max_length is not None:
+            limits = dataclasses.replace(limits, max_length=max_length)
+        found = self.n_best(prompts, strategy=strategy, limits=limits, seed=seed)
+        return [texts[0] for texts in found["text"]]
+
+    def n_best(
+        self,
+        prompts: Sequence[str],
+        *,
+        strategy: Any = None,
+        limits: Limits | None = None,
+        seed: int | None = None,
+    ) -> dict[str, list[Any]]:
+        """Continuations of each prompt; see `generate`.
+
+        Returns:
+            `text` and `score`, a list per prompt, best first; `finished`, whether the best one
+            ended; `truncated`, whether the prompt was too long to be read to its beginning.
+        """
+        strategy, limits = strategy or self.strategy, limits or self.limits
+        seed = random.getrandbits(31) if seed is None else seed
+        if (strategy, limits) not in self._functions:
+            module = self.text_generator(strategy, limits)
+            self._functions[strategy, limits] = tf.function(
+                module.continuations,
+                input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)],
+                autograph=False,
+            )
+        function = self._functions[strategy, limits]
+        seeds = [seed + i for i in range(len(prompts))]
+        found = _in_order_of_length(
+            lambda texts, seeds: function(
+                tf.constant(texts, tf.string), tf.constant(seeds, tf.int64)
+            ),
+            prompts,
+            seeds,
+        )
+        found["text"] = [[text.decode() for text in texts] for texts in found["text"]]
+        return found
+
+    def score(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[float]:
+        """The log-probability of each text, in nats, its end not counted.
+
+        Args:
+            texts: of any length; what is longer than the model's positions is read in windows.
+            contexts: what stands before each text and is not counted; nothing by default.
+        """
+        return self.score_tokens(texts, contexts)["log_probability"]
+
+    def score_tokens(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """`score`, and what it is made of.
+
+        Returns:
+            `log_probability`; `num_tokens`; `is_greedy`, whether every token is the likeliest one.
+        """
+        if "score" not in self._functions:
+            module = self.text_generator()
+            self._functions["score"] = tf.function(
+                module.log_probability,
+                input_signature=[tf.TensorSpec([None], tf.string)] * 2,
+                autograph=False,
+            )
+        contexts = [""] * len(texts) if contexts is None else contexts
+        return _in_order_of_length(
+            lambda texts, contexts: self._functions["score"](
+                tf.constant(texts, tf.string), tf.constant(contexts, tf.string)
+            ),
+            texts,
+            contexts,
+        )
+
+    def likelihoods(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None
+    ) -> list[Likelihood]:
+        """`score` as `tflm.eval.Perplexity` and `BitsPer` take it."""
+        found = self.score_tokens(texts, contexts)
+        return [
+            Likelihood(min(total, 0.0), count)
+            for total, count in zip(found["log_probability"], found["num_tokens"], strict=True)
+        ]
+
+    def text_generator(
+        self, strategy: Any = None, limits: Limits | None = None, freeze: bool = False
+    ) -> TextGenerator:
+        """The graph that answers here and in the exported SavedModel."""
+        limits = limits or self.limits
+        begin_id, end_id = self.begin_id, self.end_id
+        pad_id = special_id(self.tokenizer, "pad_id")
+        if pad_id is None:
+            pad_id = begin_id if end_id is None else end_id
+        return TextGenerator(
+            self.model,
+            self.tokenizer,
+            begin_id=begin_id,
+            end_id=end_id,
+            pad_id=pad_id,
+            strategy=strategy or self.strategy,
+            limits=limits,
+            max_prompt_length=self._room_for_prompt(limits),
+            context_length=self.context_length,
+            freeze=freeze,
+        )
+
+    def _room_for_prompt(self, limits: Limits) -> int:
+        if self.context_length is None:
+            return MAX_PROMPT_LENGTH
+        if limits.max_length >= self.context_length:
+            raise ValueError(
+                f"`max_length` must be less than the model's {self.context_length} positions, "
+                f"which hold the prompt too. Received: max_length={limits.max_length}"
+            )
+        return self.context_length - limits.max_length
+
+    def export(
+        self,
+        directory: str | os.PathLike,
+        version: int | None = None,
+        *,
+        dtype: str | None = None,
+        freeze: bool = False,
+        **options: Any,
+    ) -> pathlib.Path:
+        """Writes a SavedModel for TF Serving, strings in and strings out.
+
+        Signatures: `serving_default` (`text` -> `text`, the continuation, `score`, `finished`,
+        `truncated`) and `score` (`text` -> `log_probability`, `num_tokens`).
+        `assets.extra/model_card.json` says what the model is.
+
+        Args:
+            directory: the model's directory; versions are numbered directories inside.
+            version: the version's number; the next free one by default.
+            dtype: "bfloat16" halves the file; the task's own by default.
+            freeze: write the weights that decoding multiplies as constants of the graph: decoding
+                is faster, the first request slower.
+            **options: see `tflm.tasks.evaluation.card_for_export`.
+
+        Returns:
+            The version's directory.
+
+        Raises:
+            FileExistsError: `version` exists.
+        """
+        from tflm.tasks.evaluation import card_for_export  # which imports the tasks
+
+        new_version(directory, version)  # before the work, so that it is not for nothing
+        if dtype is not None and dtype != self.model.dtype_policy.name:
+            task = self.to_dtype(dtype)
+            return task.export(directory, version, freeze=freeze, **options)
+        card = card_for_export(self, **options)
+        module = self.text_generator(freeze=freeze)
+        return save(module, module.signatures(), directory, version, card)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments besides model and tokenizer, as JSON holds them."""
+        return {
+            "continuous": self.continuous,
+            "strategy": {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)},
+            "limits": dataclasses.asdict(self.limits),
+        }
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """The inverse of `settings`."""
+        strategy = dict(settings["strategy"])
+        return {
+            "continuous": settings["continuous"],
+            "strategy": STRATEGIES[strategy.pop("name")](**strategy),
+            "limits": Limits(**settings["limits"]),
+        }
+
+
+def default_optimizer(
+    peak: float = 1e-3,
+    warmup_steps: int = 100,
+    total_steps: int = 5000,
+    *,
+    weight_decay: float = 0.1,
+    beta_2: float = 0.99,
+) -> keras.optimizers.Optimizer:
+    """AdamW with warm-up and cosine decay to a tenth, gradients clipped to norm 1.
+
+    Brown et al. 2020 (GPT-3), appendix B, with their decay of weights, which leaves biases and
+    normalisation alone; a rate for small models.
+
+    Args:
+        peak: the highest learning rate.
+        warmup_steps: updates up to it.
+        total_steps: updates until it has fallen to a tenth, warm-up included; it stays there.
+        weight_decay: times the learning rate, what each update takes from a weight.
+        beta_2: decay of the second moment's average; theirs is 0.95, for larger batches.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(total_steps - warmup_steps, 1),
+        alpha=0.1,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=weight_decay,
+        beta_1=0.9,
+        beta_2=beta_2,
+        global_clipnorm=1.0,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "scale", "offset"])
+    return optimizer
+
+
+def _in_order_of_length(
+    call: Callable[..., dict[str, Any]], texts: Sequence[str], others: Sequence[Any]
+) -> dict[str, list[Any]]:
+    """What `call(texts, others)` gives for some texts of like length at a time, in their order."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    parts: dict[str, list[Any]] = {}
+    # Nothing is asked as well, for the names of the answers.
+    for start in range(0, max(len(order), 1), _TEXTS_PER_CALL):
+        chunk = order[start : start + _TEXTS_PER_CALL]
+        found = call([texts[i] for i in chunk], [others[i] for i in chunk])
+        for name, value in found.items():
+            parts.setdefault(name, []).extend(value.numpy().tolist())
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return {name: [values[i] for i in back] for name, values in parts.items()}
