@@ -1,4 +1,4 @@
-"""An encoder-decoder that came in writes, token for token, what `generate` of transformers writes."""
+"""An encoder-decoder that came in writes what `generate` of transformers writes, token for token."""
 
 import json
 import pathlib
@@ -20,7 +20,7 @@ CASES = sorted(
     if json.loads(path.read_text(encoding="utf-8"))["kind"] == "encoder_decoder"
 )
 COUNT, LENGTH = 50, 12
-EASY_ENDS = {"bart": 3.0, "marian": 1.0, "marian_two_vocabularies": 2.0}
+EASY_ENDS = {"bart": 2.0, "marian": 1.5, "marian_two_vocabularies": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,11 @@ def both(request, script, tmp_path_factory):
     theirs = script["reference"](request.param, seed=21)
     with torch.no_grad():
         for path, weight in theirs.named_parameters():
+            # So that the sources decide what is written, not the biases.
             if "encoder_attn" in path or "EncDecAttention" in path:
-                weight *= 3.0  # so that the sources decide
+                weight *= 3.0
+            elif path.endswith("bias"):
+                weight *= 0.1
         if hasattr(theirs, "final_logits_bias"):
             theirs.final_logits_bias[0, theirs.config.eos_token_id] += EASY_ENDS[request.param]
         else:
@@ -134,7 +137,7 @@ def test_texts_are_the_same(both, beams, alpha):
     assert found == expected
     if their_scores is not None:
         np.testing.assert_allclose(scores, their_scores, atol=1e-4)
-    assert 5 < finished.sum() and len({tuple(text) for text in found}) > 10
+    assert finished.sum() > 2 and len({tuple(text) for text in found}) > 10
 
 
 def test_barts_forced_first_token_is_our_second(both):
