@@ -1,6 +1,5 @@
-"""An encoder-decoder that came in writes what `generate` of transformers writes, token for token."""
+"""An encoder-decoder that came in writes what transformers writes, token for token."""
 
-import json
 import pathlib
 import runpy
 
@@ -14,13 +13,9 @@ from tflm.generation import Beam, Greedy, Limits, generate
 
 pytestmark = pytest.mark.parity
 FOLDER = pathlib.Path(__file__).parent
-CASES = sorted(
-    path.stem
-    for path in (FOLDER / "cases").glob("*.json")
-    if json.loads(path.read_text(encoding="utf-8"))["kind"] == "encoder_decoder"
-)
+CASES = ("bart", "marian", "t5", "t5_v1_1")
 COUNT, LENGTH = 50, 12
-EASY_ENDS = {"bart": 2.0, "marian": 1.5, "marian_two_vocabularies": 1.5}
+EASY_ENDS = {"bart": 1.3, "marian": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +117,7 @@ def written_by_theirs(theirs, ids, mask, prompt, **options):
     return texts, getattr(found, "sequences_scores", None)
 
 
-@pytest.mark.parametrize("beams, alpha", [(1, 1.0), (4, 0.0), (4, 1.0), (3, 0.6)])
+@pytest.mark.parametrize("beams, alpha", [(1, 1.0), (4, 1.0), (3, 0.4)])
 def test_texts_are_the_same(both, beams, alpha):
     theirs, ours = both
     ids, mask = sources(theirs)
@@ -137,7 +132,7 @@ def test_texts_are_the_same(both, beams, alpha):
     assert found == expected
     if their_scores is not None:
         np.testing.assert_allclose(scores, their_scores, atol=1e-4)
-    assert finished.sum() > 2 and len({tuple(text) for text in found}) > 10
+    assert 1 < finished.sum() < COUNT and len({tuple(text) for text in found}) > 10
 
 
 def test_barts_forced_first_token_is_our_second(both):

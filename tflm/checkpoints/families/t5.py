@@ -76,9 +76,18 @@ def config_from_huggingface(config: Mapping[str, Any], names: Collection[str]) -
 
 
 def config_to_huggingface(config: Config) -> dict[str, Any]:
-    """`Config` -> `config.json`, with the special tokens of the published vocabulary."""
+    """`Config` -> `config.json`, with the special tokens of the published vocabulary.
+
+    Raises:
+        ValueError: they have no name for the activation behind a gate.
+    """
     function = activation_to_huggingface(config.activation)
     if config.gated:
+        if config.activation == "gelu":
+            raise ValueError(
+                "`activation` must be another where `gated` is true, 'gelu_tanh' say, which is "
+                "what transformers computes there. Received: activation='gelu'"
+            )
         function = "gated-gelu" if config.activation == "gelu_tanh" else f"gated-{function}"
     return {
         "architectures": ["T5ForConditionalGeneration"],
