@@ -12,8 +12,8 @@ from tflm.generation import Greedy, Sample
 from tflm.tasks.causal_lm import CausalLM
 
 try:
-    from lm_eval.api.instance import Instance
-    from lm_eval.api.model import LM
+    from lm_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
+    from lm_eval.api.model import LM  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError(
         "The harness is an extra: pip install 'tflm[lm-eval]'"  # and this file alone needs it

@@ -156,7 +156,7 @@ def _grpc(address: str) -> Callable[[list[str]], list[Answer]]:
     channel = grpc.insecure_channel(url.netloc, options=limits)
     method = channel.unary_unary(
         _METHOD,
-        request_serializer=lambda request: request.SerializeToString(),
+        request_serializer=request_class.SerializeToString,
         response_deserializer=response_class.FromString,
     )
 

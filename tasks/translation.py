@@ -77,7 +77,7 @@ class Translation(Task):
         self.source_tokenizer = source_tokenizer
         if target_tokenizer is None:
             target_tokenizer = getattr(source_tokenizer, "target", source_tokenizer)
-        self.target_tokenizer = target_tokenizer
+        self.target_tokenizer: Any = target_tokenizer
         self._check_vocabularies()
         self.strategy = strategy or Beam(num_beams=5, length_penalty="power", alpha=1.0)
         longest = getattr(model.config, "max_length", None) or MAX_SOURCE_LENGTH

@@ -1,7 +1,7 @@
 """Checks of what a user hands to a metric: lists of strings, one or several references each."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 References = Sequence[str] | Sequence[Sequence[str]]
@@ -61,7 +61,7 @@ def check_pairs(
     return hypotheses, checked
 
 
-def check_lengths(argument: str, texts: Sequence[Any], references: Sequence[Any]) -> None:
+def check_lengths(argument: str, texts: Sized, references: Sized) -> None:
     """Check that there is one entry of `references` for each of `texts`.
 
     Raises:

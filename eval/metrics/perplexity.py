@@ -132,7 +132,7 @@ class _LikelihoodMetric(Metric):
             ValueError: When the statistics are those of no example, or hold none of the unit.
         """
         log_probability, *counts, num_examples = summed(statistics).tolist()
-        number = dict(zip(_UNITS, counts, strict=True))
+        number: dict[str, float] = dict(zip(_UNITS, counts, strict=True))
         if not number[self.unit]:
             raise ValueError(
                 f"`references` must hold at least one {self.unit}. "

@@ -186,7 +186,7 @@ def _scorer(kind: str, tokenizer: str, stem: bool) -> Any:
 
 
 @functools.cache
-def _tokenizer(tokenizer: str, stem: bool) -> _Tokenizer:
+def _tokenizer(tokenizer: str, stem: bool) -> Any:
     from rouge_score import tokenizers
 
     if tokenizer == _UNICODE:

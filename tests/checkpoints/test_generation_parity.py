@@ -1,4 +1,4 @@
-"""An encoder-decoder that came in writes what transformers writes, token for token."""
+"""An encoder-decoder that came in writes what `generate` of transformers writes."""
 
 import pathlib
 import runpy

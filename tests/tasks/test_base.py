@@ -224,11 +224,17 @@ def test_a_directory_of_another_task_is_refused(tmp_path, saved_task):
         Recorder.from_pretrained(saved_task)
 
 
-@pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer/sentencepiece.model"])
-def test_a_directory_that_lacks_a_file_is_refused(tmp_path, saved_task, missing):
+@pytest.mark.parametrize(
+    "missing, message",
+    [
+        ("model.safetensors", "model.safetensors"),
+        ("tokenizer/sentencepiece.model", "must hold one of sentencepiece.model, .*copy/tokenizer"),
+    ],
+)
+def test_a_directory_that_lacks_a_file_is_refused(tmp_path, saved_task, missing, message):
     shutil.copytree(saved_task, tmp_path / "copy")
     (tmp_path / "copy" / missing).unlink()
-    with pytest.raises(FileNotFoundError, match=missing):
+    with pytest.raises(FileNotFoundError, match=message):
         Translation.from_pretrained(tmp_path / "copy")
 
 

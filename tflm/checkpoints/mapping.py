@@ -122,13 +122,15 @@ def dense(
     """
 
     def to_ours(*weights: np.ndarray) -> np.ndarray:
-        return np.concatenate(weights, axis=0).T if len(weights) > 1 else weights[0].T
+        first, *others = weights
+        return np.concatenate(weights, axis=0).T if others else first.T
 
     def to_theirs(kernel: np.ndarray) -> list[np.ndarray]:
         return [part.T for part in split(kernel, theirs, parts)]
 
     def join(*biases: np.ndarray) -> np.ndarray:
-        return np.concatenate(biases) if len(biases) > 1 else biases[0]
+        first, *others = biases
+        return np.concatenate(biases) if others else first
 
     yield Rule(f"{ours}/kernel", _named(theirs, "weight"), to_ours, to_theirs)
     if bias:

@@ -191,7 +191,7 @@ def _header(path: pathlib.Path) -> tuple[int, dict[str, dict[str, Any]]]:
 
 def _read_into(file: Any, array: np.ndarray) -> None:
     """Fills an array of bytes; one read may give less than is asked for."""
-    view, done = memoryview(array), 0
+    view, done = memoryview(array.data), 0
     while done < len(view):
         count = file.readinto(view[done:])
         if not count:

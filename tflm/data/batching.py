@@ -13,12 +13,12 @@ import functools
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tflm.data.shapes import BatchShapes, fit_shapes
-from tflm.tokenizers import SentencePieceTokenizer
 
 _log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ class TranslationBatches:
     def __init__(
         self,
         pairs: Iterable[tuple[str, str]],
-        source_tokenizer: SentencePieceTokenizer,
-        target_tokenizer: SentencePieceTokenizer,
+        source_tokenizer: Any,
+        target_tokenizer: Any,
         *,
         training: bool,
         tokens_per_batch: int = 4096,
@@ -311,8 +311,8 @@ class TranslationBatches:
 
 def translation_batches(
     pairs: Iterable[tuple[str, str]],
-    source_tokenizer: SentencePieceTokenizer,
-    target_tokenizer: SentencePieceTokenizer,
+    source_tokenizer: Any,
+    target_tokenizer: Any,
     *,
     training: bool,
     epoch: int = 0,

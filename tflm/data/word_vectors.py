@@ -13,7 +13,7 @@ import dataclasses
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -256,7 +256,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
     return int(fields[0]), int(fields[1])
 
 
-def _records(file: BinaryIO, size: int) -> Iterator[tuple[bytes, bytes | None]]:
+def _records(file: Any, size: int) -> Iterator[tuple[bytes, bytes | None]]:
     """A word and its `size` bytes, row after row; no bytes where the file ends within a row."""
     buffer = b""
     while True:

@@ -125,7 +125,8 @@ class TextGenerator(tf.Module):
             seed=seed,
         )
         shape = tf.shape(generated.token_ids)  # (B, n, L)
-        written = tf.RaggedTensor.from_tensor(
+        ragged: Any = tf.RaggedTensor  # its constructors are unknown to type checkers
+        written = ragged.from_tensor(
             tf.reshape(generated.token_ids, [shape[0] * shape[1], shape[2]]),
             lengths=tf.reshape(generated.lengths, [-1]),
         )

@@ -116,7 +116,7 @@ class TextToText(tf.Module):
             self.source_tokenizer, texts, self.max_source_length, self._source_start
         )
         memory = self._encode(token_ids, padding_mask)  # (B, S, D)
-        prompt = tf.tile([self._target_start], [tf.shape(token_ids)[0], 1])  # (B, P)
+        prompt = repeated(self._target_start, tf.shape(token_ids)[0])  # (B, P)
         generated = generate(
             self._decode,
             self._start(memory, padding_mask, self.limits.max_length),
@@ -178,7 +178,7 @@ class TextToText(tf.Module):
         labels, label_mask, target_cut = encode_texts(
             self.target_tokenizer, targets, self.limits.max_length
         )
-        begin = tf.tile([self._target_start], [tf.shape(labels)[0], 1])  # (B, P)
+        begin = repeated(self._target_start, tf.shape(labels)[0])  # (B, P)
         inputs = tf.concat([begin, labels[:, :-1]], axis=1)  # (B, P - 1 + T)
         memory = self._encode(token_ids, padding_mask)
         cache = self._start(memory, padding_mask, self.limits.max_length)
@@ -265,10 +265,15 @@ def encode_texts(
     cut = ids.row_lengths() > room  # (B,)
     count = tf.shape(texts)[0]
     end = tf.fill([count, 1], tokenizer.eos_id)
-    start = [tf.tile([list(start_ids)], [count, 1])] if start_ids else []
+    start = [repeated(start_ids, count)] if start_ids else []
     ids = tf.concat([*start, ids[:, :room], end], axis=1)
     padding_mask = tf.sequence_mask(ids.row_lengths())  # (B, S)
     return ids.to_tensor(tokenizer.pad_id), padding_mask, cut
+
+
+def repeated(ids: Sequence[int], rows: Any) -> Any:
+    """The same ids in every row, int32 `(rows, len(ids))`."""
+    return tf.tile(tf.constant(ids, tf.int32)[None], tf.stack([rows, 1]))
 
 
 def _output_weights(model: EncoderDecoder) -> dict[str, Any]:

@@ -118,7 +118,8 @@ class TransformerBlock(keras.layers.Layer):
 
         self.attention_norm = normalization("attention_norm")
         self.feed_forward_norm = normalization("feed_forward_norm")
-        self.cross_attention = self.cross_attention_norm = None
+        self.cross_attention: Any = None
+        self.cross_attention_norm: Any = None
         if cross_attention:
             self.cross_attention = CrossAttention(
                 hidden_dim, num_heads, name="cross_attention", **attention

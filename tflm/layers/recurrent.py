@@ -117,8 +117,8 @@ class _Recurrent(keras.layers.Layer):
                 after = tuple(ops.where(now["real"] > 0, new, old) for new, old in parts)
             return after
 
-        states, state = unroll(step, state, inputs, reverse)
-        return states[0], state
+        states, after = unroll(step, state, inputs, reverse)
+        return states[0], after
 
 
 class LSTM(_Recurrent):

@@ -64,7 +64,23 @@ def num_parameters(name: str) -> int:
         ValueError: no such architecture or preset; the message lists the known ones.
     """
     cls, config = find(name)
+    # Layers from the third on are alike: those of a deep stack are counted once.
+    depths = {
+        field.name: depth
+        for field in dataclasses.fields(config)
+        if field.name.startswith("num_")
+        and field.name.endswith("layers")
+        and (depth := getattr(config, field.name)) > 3
+    }
+    shallow = dataclasses.replace(config, **dict.fromkeys(depths, 3))
+    total = three = _count(cls, shallow)
+    for field, depth in depths.items():
+        two = _count(cls, dataclasses.replace(shallow, **{field: 2}))
+        total += (depth - 3) * (three - two)
+    return total
 
+
+def _count(cls: type[Model], config: Any) -> int:
     def count() -> int:
         with keras.StatelessScope(initialize_variables=False):  # variables get shapes, no values
             model = cls(config)

@@ -262,7 +262,8 @@ class _Block(keras.layers.Layer):
             units, kernel_size, 4.0 * kept, dtype=policy, name="convolution"
         )
         self.shortcut = NormalizedDense(units, kept, dtype=policy, name="shortcut")
-        self.query = self.context = None
+        self.query: Any = None
+        self.context: Any = None
         if attention_dim is not None:
             self.query = NormalizedDense(attention_dim, 1.0, dtype=policy, name="query")
             self.context = NormalizedDense(units, 1.0, dtype=policy, name="context")

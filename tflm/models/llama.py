@@ -82,11 +82,12 @@ def rotary_frequencies(config: Config) -> np.ndarray:
     """
     width = config.head_dim or config.hidden_dim // config.num_heads
     frequencies = config.rotary_base ** -(np.arange(0, width, 2) / width)
+    frequencies = np.asarray(frequencies)
     scaled = frequencies / config.rotary_factor
     if config.rotary_scaling == "llama3":
         # Dubey et al. 2024, https://arxiv.org/abs/2407.21783, section 3.2, as
         # https://github.com/meta-llama/llama-models has it, llama3/model.py, apply_scaling.
-        turns = config.rotary_original_length * frequencies / (2 * math.pi)
+        turns = (config.rotary_original_length or 0) * frequencies / (2 * math.pi)
         share = (turns - config.rotary_low) / (config.rotary_high - config.rotary_low)
         share = np.clip(share, 0.0, 1.0)  # of what stays as it is
         scaled = (1.0 - share) * scaled + share * frequencies

@@ -135,7 +135,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         self.bridge = dense(self.num_states * c.hidden_dim, "bridge", activation="tanh")
         self.additive = c.attention == "bahdanau"
         if self.additive:
-            self.attention = AdditiveAttention(
+            self.attention: Any = AdditiveAttention(
                 c.hidden_dim, self.memory_dim, c.hidden_dim, dtype=policy, name="attention"
             )
             self.readout = dense(2 * c.embedding_dim, "readout")
@@ -146,7 +146,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
             )
             self.readout = dense(c.embedding_dim, "readout", activation="tanh", use_bias=False)
         self.fed_dim = self.memory_dim if self.additive else c.embedding_dim
-        self.feed = None
+        self.feed: Any = None
         if c.input_feeding:
             width = self.cells[0].num_gates * c.hidden_dim
             self.feed = dense(width, "feed", use_bias=False)

@@ -199,26 +199,21 @@ class BytePairTokenizer(tf.Module):
         missing = tf.where(whole < 0)[:, 0]
         different, which = tf.unique(tf.gather(words.flat_values, missing))  # (U,), (missing,)
         pieces = self._merges.apply(self._byte_ids_of(different))  # ragged (U, None)
-        # Each word's ids stand one after the other in `pool`, from `start` on.
-        num_words = tf.size(whole, tf.int64)
         counts = tf.tensor_scatter_nd_update(
-            tf.ones([num_words], tf.int64),
+            tf.ones_like(whole),
             missing[:, tf.newaxis],
-            tf.gather(pieces.row_lengths(), which),
-        )
-        start = tf.tensor_scatter_nd_update(
-            tf.range(num_words),
-            missing[:, tf.newaxis],
-            num_words + tf.gather(pieces.row_starts(), which),
-        )
-        pool = tf.concat([whole, pieces.flat_values], 0)
+            tf.gather(tf.cast(pieces.row_lengths(), tf.int32), which),
+        )  # (W,): ids of each word
         splits = tf.concat([[0], tf.cumsum(counts)], 0)  # (W + 1,)
-        shift = tf.gather(start - splits[:-1], row_of_each(splits))  # (all ids,)
-        place = shift + tf.range(splits[-1])  # (all ids,)
+        ids = tf.scatter_nd(splits[:-1, tf.newaxis], whole, splits[-1:])  # (all ids,)
+        if_several = tf.gather(pieces, which)  # ragged (missing, None)
+        start = tf.gather(splits, missing) - tf.cast(if_several.row_starts(), tf.int32)
+        place = tf.gather(start, row_of_each(if_several.row_splits))
+        place += tf.range(tf.size(place))
+        ids = tf.tensor_scatter_nd_update(ids, place[:, tf.newaxis], if_several.flat_values)
+        row_splits = tf.cast(tf.gather(splits, words.row_splits), tf.int64)
         ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
-        return ragged.from_row_splits(
-            tf.gather(pool, place), tf.gather(splits, words.row_splits), validate=False
-        )
+        return ragged.from_row_splits(tf.ensure_shape(ids, [None]), row_splits, validate=False)
 
     def _byte_ids_of(self, words: Any) -> Any:
         """The ids of the bytes of words, (U,) -> ragged (U, None)."""

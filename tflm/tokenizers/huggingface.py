@@ -218,7 +218,9 @@ def _special_tokens(
     tokens = {token.content: token for token in added}
 
     def known(roles: Mapping[str, Any]) -> dict[str, str]:
-        contents = {r: c.get("content") if isinstance(c, dict) else c for r, c in roles.items()}
+        contents: dict[str, Any] = {
+            r: c.get("content") if isinstance(c, dict) else c for r, c in roles.items()
+        }
         return {r: c for r, c in contents.items() if c in tokens or c in vocabulary}
 
     roles = known({role: settings.get(f"{role}_token") for role in ROLES})

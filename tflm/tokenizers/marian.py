@@ -145,4 +145,5 @@ class MarianTokenizer(tf.Module):
         vocabularies = [
             json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()
         ]
-        return cls(*((Path(directory) / name).read_bytes() for name in MODEL_FILES), *vocabularies)
+        source, target = ((Path(directory) / name).read_bytes() for name in MODEL_FILES)
+        return cls(source, target, *vocabularies)

@@ -71,7 +71,7 @@ class Merges(tf.Module):
         state = (tf.fill([tf.size(ids)], -1), ids, place, of_word)
         result, *_ = tf.while_loop(
             lambda result, ids, place, of_word: tf.size(ids) > 0,
-            lambda *state: self._turn(*state, num_words),
+            lambda result, ids, place, of_word: self._turn(result, ids, place, of_word, num_words),
             state,
             shape_invariants=(tf.TensorShape([None]),) * 4,
             parallel_iterations=1,
@@ -103,14 +103,14 @@ class Merges(tf.Module):
             result, tf.gather(place, done), tf.gather(ids, done[:, 0])
         )
         ids = tf.where(chosen, tf.gather(self._merged, ranks), ids)
-        rest = tf.where(going_on & ~taken)[:, 0]
+        rest = tf.where(going_on & tf.logical_not(taken))[:, 0]
         return result, tf.gather(ids, rest), tf.gather(place, rest), tf.gather(of_word, rest)
 
     def _undisputed(self, ids: Any, joined: Any, ranks: Any) -> Any:
         """Which pairs nothing learned before them can ever take a half of, (A,) bool."""
         last = tf.gather(self._last_bytes, ids)
         first = tf.gather(self._first_bytes, ids)
-        starts = ~tf.concat([[False], joined[:-1]], 0)
+        starts = tf.logical_not(tf.concat([[False], joined[:-1]], 0))
         edge = tf.constant([_NO_BYTE], tf.int64)
         before = tf.where(starts, edge, tf.concat([edge, last[:-1]], 0))  # (A,)
         behind = tf.where(joined, tf.concat([first[1:], edge], 0), edge)  # (A,)

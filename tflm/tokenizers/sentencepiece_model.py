@@ -9,8 +9,9 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sentencepiece import sentencepiece_model_pb2
+from sentencepiece import sentencepiece_model_pb2 as _protocol
 
+_MODEL: Any = _protocol.ModelProto  # pyright: ignore[reportAttributeAccessIssue]
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # the format's piece types
 _UNIGRAM, _BPE = 1, 2  # the format's model types
@@ -34,7 +35,7 @@ def to_model(spec: Mapping[str, Any], roles: Mapping[str, str]) -> bytes:
     added = {token["content"]: token for token in spec.get("added_tokens", [])}
     ids = {**ids, **{content: token["id"] for content, token in added.items()}}
     pieces = {number: piece for piece, number in ids.items()}
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = _MODEL()
     for number in range(1 + max(pieces)):
         piece = pieces.get(number, f"<unused {number}>")
         if piece == unknown:
@@ -56,7 +57,7 @@ def to_model(spec: Mapping[str, Any], roles: Mapping[str, str]) -> bytes:
 
 def pieces_of(model: bytes) -> list[str]:
     """The pieces of a serialized model in the order of their ids."""
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = _MODEL()
     proto.ParseFromString(model)
     return [piece.piece for piece in proto.pieces]
 
@@ -104,7 +105,7 @@ def _set_trainer(
 
 def _normalization(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of SentencePiece's `NormalizerSpec` that do what `spec` does before its model."""
-    found = {
+    found: dict[str, Any] = {
         "add_dummy_prefix": False,
         "remove_extra_whitespaces": False,
         "escape_whitespaces": True,

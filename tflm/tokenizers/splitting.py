@@ -9,26 +9,27 @@ regular expression runs. In the comments L, N, S and O are characters that match
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text
 from tokenizers import Regex, pre_tokenizers
 
-from tflm.tokenizers.rows import row_of_each
 from tflm.tokenizers.unicode import (
     LETTER,
     NUMBER,
     OTHER,
     SPACE,
-    Characters,
     CodePointTable,
-    characters,
     is_digit,
     regex_classes,
 )
 
-_EDGE = -1  # code and class of what stands before and after a text
-_DIGIT = 4  # added to the class of a character that `Digits` isolates
-_LONG_S = "\u017f"  # an "s" where case does not count
+# Beside the classes of `regex_classes`: the space itself, what stands between two texts, and a
+# character that `Digits` isolates. The last two end a text for their neighbours.
+_BLANK, _EDGE, _DIGIT = 4, 5, 6
+_BITS = 3  # of a class
+_MARK = b"\0"  # put around texts; what makes it an edge is its place
+_LONG_S = 0x17F  # an "s" where case does not count
 
 
 class WordSplitter(tf.Module):
@@ -45,26 +46,59 @@ class WordSplitter(tf.Module):
     def __init__(self, rule: str):
         super().__init__(name="word_splitter")
         check_rule(rule)
-        self._starts, _, self._digits_alone = RULES[rule]
+        self._starts, _, digits_alone = RULES[rule]
         classes = regex_classes().copy()
-        if self._digits_alone:
-            classes[is_digit()] += _DIGIT
+        classes[ord(" ")] = _BLANK
+        if digits_alone:
+            classes[is_digit()] = _DIGIT
         self._classes = CodePointTable(classes)
+        with tf.init_scope():
+            self._gpt2_table = tf.constant(_gpt2_table())
 
     def split(self, texts: Any) -> Any:
         """The words of texts, (B,) -> ragged (B, None); joined they are the texts again."""
-        found = characters(texts)
-        rows = row_of_each(found.row_splits)  # (C,)
-        first = rows != _left(rows, -1)
-        last = rows != _right(rows, -1)
-        classes = self._classes.lookup(found.codes)  # (C,)
-        if self._digits_alone:
-            digits = classes >= _DIGIT
-            classes = tf.bitwise.bitwise_and(classes, _DIGIT - 1)
-            first |= digits | _left(digits, False)
-            last |= digits | _right(digits, False)
-        starts = self._starts(_Line(found.codes, classes, first, last))  # (C,)
-        return _cut(found, rows, starts)
+
+        def decoded(texts: Any) -> tuple[Any, ...]:
+            joined = tf.strings.reduce_join(tf.strings.join([texts, _MARK]))
+            joined = tf.strings.join([_MARK, joined])[tf.newaxis]  # (1,)
+            codes, offsets = tf.strings.unicode_decode_with_offsets(
+                joined, "UTF-8", errors="replace"
+            )
+            sizes = tf.cast(tf.strings.length(texts), tf.int64)
+            return joined, codes.flat_values, offsets.flat_values, sizes
+
+        def repaired() -> tuple[Any, ...]:
+            return decoded(tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace"))
+
+        found = decoded(texts)
+        suspect = tf.reduce_any(found[1] == 0xFFFD)
+        joined, codes, offsets, sizes = tf.cond(suspect, repaired, lambda: found)
+        # The marks, found by where they stand: a text may hold the same character.
+        marks = tf.concat([[0], tf.cumsum(sizes + len(_MARK))], 0)  # (B + 1,)
+        marks = tf.searchsorted(offsets, marks)  # (B + 1,), among the characters
+        classes = tf.tensor_scatter_nd_update(
+            self._classes.lookup(codes), marks[:, tf.newaxis], tf.fill(tf.shape(marks), _EDGE)
+        )  # (C,)
+        if self._starts is None:
+            starts = tf.gather(self._gpt2_table, _neighbours(classes))  # (C,)
+            starts = _with_contractions(codes, starts, ignore_case=False)
+        else:
+            starts = self._starts(codes, classes)  # (C,)
+        at = tf.cast(tf.where(starts)[:, 0], tf.int32)  # (W + B + 1,), marks too
+        begin = tf.cast(tf.gather(offsets, at), tf.int32)
+        end = _right(begin, 0)
+        words = tf.where(tf.gather(classes, at) != _EDGE)[:, 0]  # (W,)
+        row_splits = tf.searchsorted(at, marks) - tf.range(tf.size(marks))  # (B + 1,)
+        ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
+
+        def one_row(values: Any) -> Any:
+            return ragged.from_row_lengths(
+                tf.gather(values, words), tf.shape(words, tf.int64), validate=False
+            )
+
+        cut = tensorflow_text.ByteSplitter().split_by_offsets(joined, one_row(begin), one_row(end))
+        row_splits = tf.cast(row_splits, tf.int64)
+        return ragged.from_row_splits(cut.flat_values, row_splits, validate=False)
 
 
 def check_rule(rule: str) -> None:
@@ -89,121 +123,105 @@ def pre_tokenizer(rule: str) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence([cut, spell])
 
 
-class _Line(NamedTuple):
-    """Characters one after the other, each (C,), with the edges of texts."""
-
-    codes: Any
-    classes: Any
-    first: Any
-    last: Any
-
-    def before(self, values: Any, edge: Any = _EDGE) -> Any:
-        """The value of each character's left neighbour."""
-        return tf.where(self.first, edge, _left(values, edge))
-
-    def after(self, values: Any, edge: Any = _EDGE) -> Any:
-        """The value of each character's right neighbour."""
-        return tf.where(self.last, edge, _right(values, edge))
-
-
 def _left(values: Any, edge: Any) -> Any:
-    return tf.concat([tf.constant([edge], values.dtype), values], 0)[:-1]  # (C,)
+    """The value of each character's left neighbour."""
+    return tf.concat([tf.constant([edge], values.dtype), values[:-1]], 0)  # (C,)
 
 
 def _right(values: Any, edge: Any) -> Any:
-    return tf.concat([values, tf.constant([edge], values.dtype)], 0)[1:]  # (C,)
+    """The value of each character's right neighbour."""
+    return tf.concat([values[1:], tf.constant([edge], values.dtype)], 0)  # (C,)
 
 
-def _is_one_of(codes: Any, characters_: str) -> Any:
-    found = codes == ord(characters_[0])
-    for character in characters_[1:]:
+def _is_one_of(codes: Any, characters: str) -> Any:
+    found = codes == ord(characters[0])
+    for character in characters[1:]:
         found |= codes == ord(character)
     return found
 
 
-def _gpt2_starts(line: _Line) -> Any:
-    """Where the words of GPT-2's expression start, (C,) bool.
+def _neighbours(classes: Any) -> Any:
+    """The class of a character, of the one before and of the one behind, as one number."""
+    pair = _left(classes, _EDGE) * (1 << _BITS) + classes
+    return pair * (1 << _BITS) + _right(classes, _EDGE)
+
+
+def _gpt2_table() -> np.ndarray:
+    """Whether a word of GPT-2's expression starts, by `_neighbours`.
 
     's|'t|'re|'ve|'m|'ll|'d| ?L+| ?N+| ?O+|S+(?!not S)|S+
     """
-    before, after = line.before(line.classes), line.after(line.classes)
-    is_space = line.classes == SPACE
-    # A run of spaces in front of something else leaves its last one out, and that one opens the
-    # next word if it is " ".
-    ends_run = is_space & (after != SPACE) & (after != _EDGE)
-    opens = ends_run & (line.codes == ord(" "))
-    starts = tf.where(
-        is_space,
-        (before != SPACE) | ends_run,
-        (before != line.classes) & ~line.before(opens, False),
-    )
-    return _with_contractions(line, starts, ignore_case=False)
+    spaces, visible = (SPACE, _BLANK), (LETTER, NUMBER, OTHER)
+    table = np.ones([1 << _BITS] * 3, bool)
+    for before, this, behind in np.ndindex(*table.shape):
+        if this in spaces:
+            # A run of spaces leaves out its last one in front of something.
+            table[before, this, behind] = before not in spaces or behind in visible
+        elif this in visible:
+            table[before, this, behind] = before not in (this, _BLANK)
+    return table.reshape(-1)
 
 
-def _llama3_starts(line: _Line) -> Any:
-    r"""Where the words of Llama 3's expression start, (C,) bool."""
-    return _tiktoken_starts(line, digits=3)
+def _llama3_starts(codes: Any, classes: Any) -> Any:
+    return _tiktoken_starts(codes, classes, digits=3)
 
 
-def _qwen2_starts(line: _Line) -> Any:
-    r"""Where the words of Qwen 2's expression start, (C,) bool."""
-    return _tiktoken_starts(line, digits=1)
+def _qwen2_starts(codes: Any, classes: Any) -> Any:
+    return _tiktoken_starts(codes, classes, digits=1)
 
 
-def _tiktoken_starts(line: _Line, digits: int) -> Any:
+def _tiktoken_starts(codes: Any, classes: Any, digits: int) -> Any:
     r"""Where the words of the expression of `cl100k_base` and its kin start, (C,) bool.
 
     (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\nLN]?L+|N{1,digits}| ?O+[\r\n]*|S*[\r\n]+|S+(?!not S)|S+
     """
-    before, after = line.before(line.classes), line.after(line.classes)
-    is_newline = _is_one_of(line.codes, "\r\n")
-    is_space, is_other = line.classes == SPACE, line.classes == OTHER
+    before, behind = _left(classes, _EDGE), _right(classes, _EDGE)
+    is_space = (classes == SPACE) | (classes == _BLANK)
+    is_newline = is_space & _is_one_of(codes, "\r\n")
     # Line ends behind O belong to its word.
-    newline_run = _Runs(is_newline & ~line.before(is_newline, False))
-    taken = is_newline & newline_run.at_start(before == OTHER)
-    is_space &= ~taken
+    newline_run = _Runs(is_newline & ~_left(is_newline, False))
+    is_space &= ~(is_newline & newline_run.at_start(before == OTHER))
     # Of a run of spaces, all up to its last line end is one word, and the rest another, which
     # leaves out the last space if something else follows.
-    opens_run = is_space & ~line.before(is_space, False)
-    space_run = _Runs(opens_run)
-    index = tf.range(tf.size(line.codes))
-    last_newline = space_run.maximum(tf.where(is_newline & is_space, index, -1))
+    opens_run = is_space & ~_left(is_space, False)
+    index = tf.range(tf.size(codes))
+    last_newline = _Runs(opens_run).maximum(tf.where(is_newline & is_space, index, -1))
     behind_newline = ~opens_run & (index - 1 == last_newline)
-    ends_run = is_space & (after != SPACE) & (after != _EDGE) & ~is_newline
-    # What one character opens: letters any of S (no line end) or a single O, O only " ".
+    visible = (behind == LETTER) | (behind == NUMBER) | (behind == OTHER)
+    ends_run = is_space & visible & ~is_newline
     space_starts = is_space & (opens_run | behind_newline | ends_run)
-    opened_by_space = line.before(ends_run & (line.codes == ord(" ")), False)
-    other_starts = is_other & (before != OTHER) & ~opened_by_space
-    opens_letters = ends_run | (other_starts & (after == LETTER))
-    letter_starts = (
-        (line.classes == LETTER) & (before != LETTER) & ~line.before(opens_letters, False)
-    )
-    is_number = line.classes == NUMBER
-    number_starts = is_number
+    # What one character opens: letters any of S (no line end) or a single O, O only " ".
+    other_starts = (classes == OTHER) & (before != OTHER) & (before != _BLANK)
+    opens_letters = ends_run | (other_starts & (behind == LETTER))
+    letter_starts = (classes == LETTER) & (before != LETTER) & ~_left(opens_letters, False)
+    number_starts = classes == NUMBER
     if digits > 1:
-        number_run = _Runs(is_number & (before != NUMBER))
+        number_run = _Runs(number_starts & (before != NUMBER))
         number_starts &= number_run.distance() % digits == 0
-    starts = space_starts | other_starts | letter_starts | number_starts
-    return _with_contractions(line, starts, ignore_case=True)
+    starts = (classes == _EDGE) | space_starts | other_starts | letter_starts | number_starts
+    return _with_contractions(codes, starts, ignore_case=True)
 
 
-def _with_contractions(line: _Line, starts: Any, ignore_case: bool) -> Any:
+def _with_contractions(codes: Any, starts: Any, ignore_case: bool) -> Any:
     """`starts` with the words 's 't 're 've 'm 'll 'd wherever one of them can start."""
+    at = tf.where(starts & (codes == ord("'")))[:, 0]  # apostrophes, (A,)
+    last = tf.size(codes, tf.int64) - 1
+    second = tf.gather(codes, tf.minimum(at + 1, last))
+    third = tf.gather(codes, tf.minimum(at + 2, last))
 
     def letter(codes: Any, lower: str) -> Any:
-        other_cases = lower.upper() + _LONG_S * ("s" in lower) if ignore_case else ""
-        return _is_one_of(codes, lower + other_cases)
+        found = _is_one_of(codes, lower + lower.upper() * ignore_case)
+        return found | (codes == _LONG_S) if ignore_case and "s" in lower else found
 
-    second = line.after(line.codes)
-    third = line.after(second)
-    apostrophe = starts & (line.codes == ord("'"))
-    two = apostrophe & letter(second, "stmd")
+    two = letter(second, "stmd")
     three = letter(second, "rv") & letter(third, "e") | letter(second, "l") & letter(third, "l")
-    three &= apostrophe
     # The letter behind an apostrophe starts nothing; what stands behind the contraction does.
-    starts &= ~_left(two | three, False)
-    behind = _left(two, False) | _left(_left(three, False), False)
-    return starts | _left(behind, False)
+    behind = at + tf.where(two, tf.constant(2, tf.int64), 3)
+    found = two | three
+    for places, value in ((at + 1, False), (behind, True)):
+        places = tf.boolean_mask(places, found)[:, tf.newaxis]
+        starts = tf.tensor_scatter_nd_update(starts, places, tf.fill(tf.shape(places)[:1], value))
+    return starts
 
 
 class _Runs:
@@ -228,25 +246,8 @@ class _Runs:
         return tf.gather(largest, self._number)
 
 
-def _cut(found: Characters, rows: Any, starts: Any) -> Any:
-    """Words from where they start, ragged (B, None)."""
-    at = tf.where(starts)[:, 0]  # (W,)
-    begin = tf.cast(tf.gather(found.offsets, at), tf.int32)  # (W,)
-    row = tf.gather(rows, at)  # (W,)
-    size = tf.gather(tf.strings.length(found.texts), row)  # (W,)
-    end = tf.where(row == _right(row, -1), _right(begin, 0), size)  # (W,)
-    before = tf.concat([[0], tf.cumsum(tf.cast(starts, tf.int64))], 0)  # (C + 1,)
-    row_splits = tf.gather(before, found.row_splits)  # (B + 1,)
-    ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
-    return tensorflow_text.ByteSplitter().split_by_offsets(
-        found.texts,
-        ragged.from_row_splits(begin, row_splits, validate=False),
-        ragged.from_row_splits(end, row_splits, validate=False),
-    )
-
-
 class _Rule(NamedTuple):
-    starts: Callable[[_Line], Any]
+    starts: Callable[[Any, Any], Any] | None  # None: by `_gpt2_table`
     expression: str  # as a `tokenizer.json` has it
     digits_alone: bool
 
@@ -257,8 +258,8 @@ _LLAMA3 = (
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 RULES = {
-    "gpt2": _Rule(_gpt2_starts, _GPT2, False),
-    "gpt2_digits": _Rule(_gpt2_starts, _GPT2, True),
+    "gpt2": _Rule(None, _GPT2, False),
+    "gpt2_digits": _Rule(None, _GPT2, True),
     "llama3": _Rule(_llama3_starts, _LLAMA3, False),
     "qwen2": _Rule(_qwen2_starts, _LLAMA3.replace("{1,3}", ""), False),
 }

@@ -192,20 +192,18 @@ def keras_hub_weights(config: Config) -> Iterator[Rule]:
 
 def _keras_hub_block(ours: str, theirs: str, config: Config) -> Iterator[Rule]:
     heads = config.num_heads
-    parts = {"attention": "self_attention"}
-    if ours.startswith("decoder"):
-        parts["cross_attention"] = "cross_attention"
-    for part, name in parts.items():
-        query, key, value = (
-            f"{theirs}/{name}_layer/{projection}" for projection in ("query", "key", "value")
-        )
+    is_decoder = ours.startswith("decoder")
+    for part in ("attention", "cross_attention") if is_decoder else ("attention",):
+        name = "cross_attention" if part == "cross_attention" else "self_attention"
+        layer = f"{theirs}/{name}" if is_decoder else f"{theirs}/{name}_layer"
+        query, key, value = (f"{layer}/{projection}" for projection in ("query", "key", "value"))
         if part == "attention":
             path = f"{ours}/attention/query_key_value"
             yield from heads_out(path, query, key, value, num_heads=heads)
         else:
             yield from heads_out(f"{ours}/cross_attention/query", query, num_heads=heads)
             yield from heads_out(f"{ours}/cross_attention/key_value", key, value, num_heads=heads)
-        yield from heads_in(f"{ours}/{part}/out", f"{theirs}/{name}_layer/attention_output", heads)
+        yield from heads_in(f"{ours}/{part}/out", f"{layer}/attention_output", heads)
         yield from keras_hub_norm(f"{ours}/{part}_norm", f"{theirs}/{name}_layer_norm")
     for name, layer in (("up", "intermediate"), ("down", "output")):
         for weight in ("kernel", "bias"):
