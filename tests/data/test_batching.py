@@ -116,6 +116,24 @@ def test_labels_are_the_decoder_input_moved_by_one(make, tokenizers):
             assert (labels[length:] == target.pad_id).all()
 
 
+def test_special_tokens_frame_sources_and_targets(make, tokenizers):
+    _, target = tokenizers
+    plain = make(training=False, sampling_alpha=0.0).epoch(0).unbatch()
+    framed = make(
+        training=False, sampling_alpha=0.0, source_start=(41, 42), target_start=(43, 44, 45)
+    )
+    for (x, y, _), (other, labels, _) in zip(plain, framed.epoch(0).unbatch(), strict=False):
+        ids = x["encoder_token_ids"][x["encoder_padding_mask"]].numpy().tolist()
+        mask = other["encoder_padding_mask"]
+        assert other["encoder_token_ids"][mask].numpy().tolist() == [41, 42, *ids]
+        ids = y[x["decoder_padding_mask"]].numpy().tolist()
+        mask = other["decoder_padding_mask"]
+        assert other["decoder_token_ids"][mask].numpy().tolist() == [43, 44, 45, *ids[:-1]]
+        assert labels[mask].numpy().tolist() == [44, 45, *ids]
+        assert ids[-1] == target.eos_id
+        break
+
+
 def test_an_epoch_is_a_function_of_seed_and_number(make):
     first = rows(make(seed=3).epoch(2))
     assert rows(make(seed=3).epoch(2)) == first

@@ -261,3 +261,14 @@ def test_texts_are_encoded_with_an_end_and_cut_where_they_are_too_long(trained_t
     assert rows[0].tolist() == [tokenizer.eos_id] + [tokenizer.pad_id] * (limit - 1)
     assert (rows[1:, -1] == tokenizer.eos_id).all()
     assert rows[2, :-1].tolist() == tokenizer.tokenize(texts[2]).numpy()[0][: limit - 1].tolist()
+
+
+def test_special_tokens_in_front_count_and_stay(trained_task):
+    tokenizer = trained_task.source_tokenizer
+    texts = ["", "three four five six"]
+    (ids,) = tokenizer.tokenize(texts[1:]).to_list()
+    token_ids, padding_mask, cut = encode_texts(tokenizer, tf.constant(texts), 6, (7, 9))
+    assert padding_mask.numpy().sum(axis=1).tolist() == [3, 6]
+    assert token_ids.numpy()[0, :3].tolist() == [7, 9, tokenizer.eos_id]
+    assert token_ids.numpy()[1].tolist() == [7, 9, *ids[:3], tokenizer.eos_id]
+    assert cut.numpy().tolist() == [False, True]

@@ -8,6 +8,7 @@ from tflm.generation import Limits
 from tflm.generation.constraints import (
     block_early_eos,
     block_repeated_ngrams,
+    block_tokens,
     penalize_repetition,
 )
 
@@ -90,3 +91,11 @@ def test_nothing_is_added_to_the_graph_when_a_constraint_is_off():
 def test_impossible_limits_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Limits(**arguments)
+
+
+def test_blocked_tokens_are_never_left_and_others_as_they_were():
+    logits, _ = random_case(4, 1)
+    found = block_tokens(tf.constant(logits), (1, 4)).numpy()
+    assert np.isneginf(found[:, [1, 4]]).all()
+    np.testing.assert_array_equal(found[:, [0, 2, 3, 5]], logits[:, [0, 2, 3, 5]])
+    np.testing.assert_array_equal(block_tokens(tf.constant(logits), ()), logits)

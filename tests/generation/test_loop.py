@@ -268,3 +268,12 @@ def test_row_caps_of_another_shape_are_refused(model):
     memory, prompt_ids = inputs_of(2)
     with pytest.raises(ValueError, match=r"`max_lengths` must have shape \(batch,\). Received"):
         answer_of(model, memory, prompt_ids, Greedy(), max_lengths=5)
+
+
+@pytest.mark.parametrize("strategy", [Greedy(), Beam(num_beams=3)], ids=["greedy", "beam"])
+def test_blocked_tokens_are_not_written(model, strategy):
+    memory, prompt_ids = inputs_of(4)
+    free = answer_of(model, memory, prompt_ids, strategy).token_ids[:, 0].numpy()
+    often = int(np.bincount(free[free > EOS]).argmax())
+    found = answer_of(model, memory, prompt_ids, strategy, blocked_ids=(often,))
+    assert often in free and often not in found.token_ids.numpy()

@@ -45,6 +45,15 @@ def test_overlapping_pairs_merge_from_the_left():
     assert merged[4] == ["aaaa", "a"]
     assert merged[6] == ["aaaa", "aa", "a"]
     assert merged[-1] == ["b", "aa", "a", "b"]
+    long = apply(merges_of(pairs, vocab), ["a" * 4003, "ab" * 50], vocab)
+    assert long == [["aaaa"] * 1000 + ["aa", "a"], ["a", "b"] * 50]
+
+
+def test_a_pair_waits_for_the_same_pair_that_is_still_to_come_on_its_left():
+    pairs = [("a", "b"), ("ab", "ab")]
+    vocab = vocabulary(pairs, "ab")
+    merged = apply(merges_of(pairs, vocab), ["ababab", "bababab", "abaabab"], vocab)
+    assert merged == [["abab", "ab"], ["b", "abab", "ab"], ["ab", "a", "abab"]]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -63,7 +63,7 @@ class _Recurrent(keras.layers.Layer):
             shape=(input_shape[-1], width), initializer="glorot_uniform", name="kernel"
         )
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, width), initializer="orthogonal", name="recurrent_kernel"
+            shape=(self.units, width), initializer=_orthogonal, name="recurrent_kernel"
         )
         self.bias = self.add_weight(shape=(width,), initializer=self._biases, name="bias")
 
@@ -192,3 +192,8 @@ class GRU(_Recurrent):
 
 
 CELLS: dict[str, type[_Recurrent]] = {"gru": GRU, "lstm": LSTM}
+
+
+def _orthogonal(shape: Any, dtype: Any = None) -> Any:
+    """Orthogonal rows or columns, found in float32: no other small dtype has the decomposition."""
+    return ops.cast(keras.initializers.Orthogonal()(shape, "float32"), dtype or "float32")

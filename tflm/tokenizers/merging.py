@@ -52,7 +52,7 @@ class Merges(tf.Module):
             self._ranks = self._table(ranks)
             self._to_the_left = self._table(to_the_left)
             self._to_the_right = self._table(to_the_right)
-            self._merged = tf.constant([*merged, -1], tf.int32)  # (M + 1,)
+            self._merged = tf.constant([*merged, -1], tf.int64)  # (M + 1,)
             self._first_bytes = tf.constant(first_bytes, tf.int64)  # (V,)
             self._last_bytes = tf.constant(last_bytes, tf.int64)  # (V,)
 
@@ -66,59 +66,71 @@ class Merges(tf.Module):
     def apply(self, words: Any) -> Any:
         """Ids of words before and after all merges, ragged (W, None) int32 both."""
         ids, of_word = words.flat_values, row_of_each(words.row_splits)  # (N,), (N,)
-        place = tf.range(tf.size(ids))  # (N,)
         num_words = words.nrows()
-        state = (tf.fill([tf.size(ids)], -1), ids, place, of_word)
-        result, *_ = tf.while_loop(
-            lambda result, ids, place, of_word: tf.size(ids) > 0,
-            lambda result, ids, place, of_word: self._turn(result, ids, place, of_word, num_words),
-            state,
-            shape_invariants=(tf.TensorShape([None]),) * 4,
+        nowhere = tf.TensorShape([None])
+        ids, of_word, _ = tf.while_loop(
+            lambda ids, of_word, going_on: going_on,
+            lambda ids, of_word, going_on: self._turn(ids, of_word, num_words),
+            (tf.cast(ids, tf.int64), of_word, tf.size(ids) > 0),
+            shape_invariants=(nowhere, nowhere, tf.TensorShape([])),
             parallel_iterations=1,
-        )  # (N,): each id where its first byte was, -1 elsewhere
-        kept = result >= 0
-        before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], 0)  # (N + 1,)
-        ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
-        return ragged.from_row_splits(
-            tf.boolean_mask(result, kept), tf.gather(before, words.row_splits), validate=False
         )
+        sizes = tf.math.unsorted_segment_sum(tf.ones_like(ids), of_word, num_words)  # (W,)
+        ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
+        return ragged.from_row_lengths(tf.cast(ids, tf.int32), sizes, validate=False)
 
-    def _turn(self, result: Any, ids: Any, place: Any, of_word: Any, num_words: Any) -> Any:
-        """One merge or more in each word; a word without one leaves its ids in `result`."""
-        wide = tf.cast(ids, tf.int64)  # (A,)
-        joined = tf.concat([of_word[1:] == of_word[:-1], [False]], 0)  # (A,): has a right neighbour
-        keys = wide * self._vocab_size + tf.concat([wide[1:], [0]], 0)
-        ranks = tf.where(joined, self._ranks.lookup(keys), self._count)  # (A,)
+    def _turn(self, ids: Any, of_word: Any, num_words: Any) -> Any:
+        """One merge or more in each word that has any, and whether there was such a word."""
+        # (A,): whether a token has a right neighbour in its word, and the rank of the two
+        joined = tf.concat([of_word[1:] == of_word[:-1], [False]], 0)
+        following = tf.concat([ids[1:], [0]], 0)
+        ranks = self._ranks.lookup(ids * self._vocab_size + following)
+        ranks = tf.where(joined, ranks, self._count)
         # The first learned pair of each word, the leftmost if it stands there twice.
         size = tf.size(ids, tf.int64)
         order = ranks * size + tf.range(size)  # (A,)
-        first = tf.gather(tf.math.unsorted_segment_min(order, of_word, num_words), of_word)
-        going_on = first < self._count * size
-        chosen = going_on & (order == first)
+        first = tf.math.unsorted_segment_min(order, of_word, num_words)  # (W,)
+        is_pair = ranks < self._count
+        chosen = is_pair & (order == tf.gather(first, of_word))
         if self._may_run_ahead:
-            chosen |= self._undisputed(wide, joined, ranks)
-        taken = tf.concat([[False], chosen[:-1]], 0)  # the right half of a merge
-        done = tf.where(~going_on)  # (D, 1)
-        result = tf.tensor_scatter_nd_update(
-            result, tf.gather(place, done), tf.gather(ids, done[:, 0])
-        )
+            chosen |= is_pair & self._undisputed(ids, following, joined, ranks)
+        rest = tf.where(~tf.concat([[False], chosen[:-1]], 0))[:, 0]  # all but right halves
         ids = tf.where(chosen, tf.gather(self._merged, ranks), ids)
-        rest = tf.where(going_on & tf.logical_not(taken))[:, 0]
-        return result, tf.gather(ids, rest), tf.gather(place, rest), tf.gather(of_word, rest)
+        return tf.gather(ids, rest), tf.gather(of_word, rest), tf.reduce_any(is_pair)
 
-    def _undisputed(self, ids: Any, joined: Any, ranks: Any) -> Any:
+    def _undisputed(self, ids: Any, following: Any, joined: Any, ranks: Any) -> Any:
         """Which pairs nothing learned before them can ever take a half of, (A,) bool."""
-        last = tf.gather(self._last_bytes, ids)
-        first = tf.gather(self._first_bytes, ids)
-        starts = tf.logical_not(tf.concat([[False], joined[:-1]], 0))
         edge = tf.constant([_NO_BYTE], tf.int64)
+        last = tf.gather(self._last_bytes, ids)
+        starts = ~tf.concat([[False], joined[:-1]], 0)
         before = tf.where(starts, edge, tf.concat([edge, last[:-1]], 0))  # (A,)
-        behind = tf.where(joined, tf.concat([first[1:], edge], 0), edge)  # (A,)
-        left = self._to_the_left.lookup(ids * (_NO_BYTE + 1) + before)  # (A,)
-        right = self._to_the_right.lookup(ids * (_NO_BYTE + 1) + behind)  # (A,)
-        # Each token's own right side is the concern of the pair that starts one to the left.
+        behind = tf.where(joined, tf.gather(self._first_bytes, following), edge)  # (A,)
+        own = ids * (_NO_BYTE + 1)
+        left = self._to_the_left.lookup(own + before)  # (A,)
+        right = self._to_the_right.lookup(own + behind)  # (A,)
+        # What a pair's right half may be taken for is the concern of the pair one to the left.
         right = tf.concat([right[1:], [self._count]], 0)
-        return (ranks < left) & (ranks <= right) & (ranks < self._count)
+        undisputed = (ranks < left) & (ranks <= right)
+        disputed_by_itself = (ranks == left) & (ranks <= right) & joined
+        return tf.cond(
+            tf.reduce_any(disputed_by_itself),
+            lambda: _every_other(undisputed, disputed_by_itself),
+            lambda: undisputed,
+        )
+
+
+def _every_other(chosen: Any, following: Any) -> Any:
+    """`chosen` and, of those `following` in a row behind each, the second, fourth ...
+
+    In "aaaa" any two neighbours are the same pair; the leftmost goes first, so what another one on
+    its left could take is known from where the row starts.
+    """
+    index = tf.range(tf.size(chosen))
+    number = tf.cumsum(tf.cast(~following, tf.int32))  # (A,), 0 before the first restart
+    at = tf.concat([[0], tf.boolean_mask(index, ~following)], 0)
+    start = tf.gather(at, number)  # (A,), the last that does not follow
+    in_turn = (index - start) % 2 == 0
+    return chosen | (following & in_turn & tf.gather(chosen, start) & (number > 0))
 
 
 def _is_ordered(pairs: Sequence[tuple[int, int]], merged: Sequence[int], vocab_size: int) -> bool:
