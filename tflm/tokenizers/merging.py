@@ -66,21 +66,25 @@ class Merges(tf.Module):
     def apply(self, words: Any) -> Any:
         """Ids of words before and after all merges, ragged (W, None) int32 both."""
         ids, of_word = words.flat_values, row_of_each(words.row_splits)  # (N,), (N,)
+        place = tf.range(tf.size(ids))  # (N,)
         num_words = words.nrows()
-        nowhere = tf.TensorShape([None])
-        ids, of_word, _ = tf.while_loop(
-            lambda ids, of_word, going_on: going_on,
-            lambda ids, of_word, going_on: self._turn(ids, of_word, num_words),
-            (tf.cast(ids, tf.int64), of_word, tf.size(ids) > 0),
-            shape_invariants=(nowhere, nowhere, tf.TensorShape([])),
+        state = (tf.fill([tf.size(ids)], -1), tf.cast(ids, tf.int64), place, of_word)
+        result, *_ = tf.while_loop(
+            lambda result, ids, place, of_word: tf.size(ids) > 0,
+            lambda *state: self._turn(*state, num_words),
+            state,
+            shape_invariants=(tf.TensorShape([None]),) * 4,
             parallel_iterations=1,
-        )
-        sizes = tf.math.unsorted_segment_sum(tf.ones_like(ids), of_word, num_words)  # (W,)
+        )  # (N,): each id where its first byte was, -1 elsewhere
+        kept = result >= 0
+        before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], 0)  # (N + 1,)
         ragged: Any = tf.RaggedTensor  # whose stubs lack its class methods
-        return ragged.from_row_lengths(tf.cast(ids, tf.int32), sizes, validate=False)
+        return ragged.from_row_splits(
+            tf.boolean_mask(result, kept), tf.gather(before, words.row_splits), validate=False
+        )
 
-    def _turn(self, ids: Any, of_word: Any, num_words: Any) -> Any:
-        """One merge or more in each word that has any, and whether there was such a word."""
+    def _turn(self, result: Any, ids: Any, place: Any, of_word: Any, num_words: Any) -> Any:
+        """One merge or more in each word; a word without one leaves its ids in `result`."""
         # (A,): whether a token has a right neighbour in its word, and the rank of the two
         joined = tf.concat([of_word[1:] == of_word[:-1], [False]], 0)
         following = tf.concat([ids[1:], [0]], 0)
@@ -90,19 +94,25 @@ class Merges(tf.Module):
         size = tf.size(ids, tf.int64)
         order = ranks * size + tf.range(size)  # (A,)
         first = tf.math.unsorted_segment_min(order, of_word, num_words)  # (W,)
-        is_pair = ranks < self._count
-        chosen = is_pair & (order == tf.gather(first, of_word))
+        first = tf.gather(first, of_word)  # (A,)
+        going_on = first < self._count * size
+        chosen = going_on & (order == first)
         if self._may_run_ahead:
-            chosen |= is_pair & self._undisputed(ids, following, joined, ranks)
-        rest = tf.where(~tf.concat([[False], chosen[:-1]], 0))[:, 0]  # all but right halves
+            chosen |= self._undisputed(ids, following, joined, ranks)
+        done = tf.where(tf.logical_not(going_on))  # (D, 1)
+        result = tf.tensor_scatter_nd_update(
+            result, tf.gather(place, done), tf.cast(tf.gather(ids, done[:, 0]), tf.int32)
+        )
         ids = tf.where(chosen, tf.gather(self._merged, ranks), ids)
-        return tf.gather(ids, rest), tf.gather(of_word, rest), tf.reduce_any(is_pair)
+        taken = tf.concat([[False], chosen[:-1]], 0)  # the right half of a merge
+        rest = tf.where(going_on & tf.logical_not(taken))[:, 0]
+        return result, tf.gather(ids, rest), tf.gather(place, rest), tf.gather(of_word, rest)
 
     def _undisputed(self, ids: Any, following: Any, joined: Any, ranks: Any) -> Any:
         """Which pairs nothing learned before them can ever take a half of, (A,) bool."""
         edge = tf.constant([_NO_BYTE], tf.int64)
         last = tf.gather(self._last_bytes, ids)
-        starts = ~tf.concat([[False], joined[:-1]], 0)
+        starts = tf.logical_not(tf.concat([[False], joined[:-1]], 0))
         before = tf.where(starts, edge, tf.concat([edge, last[:-1]], 0))  # (A,)
         behind = tf.where(joined, tf.gather(self._first_bytes, following), edge)  # (A,)
         own = ids * (_NO_BYTE + 1)
@@ -110,8 +120,9 @@ class Merges(tf.Module):
         right = self._to_the_right.lookup(own + behind)  # (A,)
         # What a pair's right half may be taken for is the concern of the pair one to the left.
         right = tf.concat([right[1:], [self._count]], 0)
-        undisputed = (ranks < left) & (ranks <= right)
-        disputed_by_itself = (ranks == left) & (ranks <= right) & joined
+        is_pair = ranks < self._count
+        undisputed = is_pair & (ranks < left) & (ranks <= right)
+        disputed_by_itself = is_pair & (ranks == left) & (ranks <= right)
         return tf.cond(
             tf.reduce_any(disputed_by_itself),
             lambda: _every_other(undisputed, disputed_by_itself),
