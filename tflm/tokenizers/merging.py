@@ -71,7 +71,7 @@ class Merges(tf.Module):
         state = (tf.fill([tf.size(ids)], -1), tf.cast(ids, tf.int64), place, of_word)
         result, *_ = tf.while_loop(
             lambda result, ids, place, of_word: tf.size(ids) > 0,
-            lambda *state: self._turn(*state, num_words),
+            lambda result, ids, place, of_word: self._turn(result, ids, place, of_word, num_words),
             state,
             shape_invariants=(tf.TensorShape([None]),) * 4,
             parallel_iterations=1,
