@@ -81,9 +81,17 @@ def test_the_loss_falls_and_is_the_logarithm_of_the_perplexity(trained):
     assert history["perplexity"][-1] == pytest.approx(math.exp(history["loss"][-1]), rel=1e-2)
 
 
-def test_texts_that_were_learned_go_on_as_they_did(trained):
-    assert trained("one two") == " three four five six seven"
-    assert trained(["the cat sat on", "公园很大。"]) == [" the mat.", "\n我喝茶。"]
+@pytest.mark.parametrize(
+    "context, learned, other",
+    [
+        ("one two", " three four five", " five three four"),
+        ("the cat sat on", " the mat.", " mat the."),
+        ("公园很大。", "\n我喝茶。", "\n茶喝我。"),
+    ],
+)
+def test_texts_that_were_learned_are_likelier_than_others(trained, context, learned, other):
+    scores = [direct_score(trained, context + text)[0] for text in (learned, other)]
+    assert scores[0] > scores[1] + 2.0
 
 
 def test_documents_of_a_row_do_not_see_each_other(tokenizer):
