@@ -57,7 +57,7 @@ build: $(READY)
 # Needs uv (https://docs.astral.sh/uv): the newest versions pyproject.toml allows, with their hashes.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --upgrade --quiet --custom-compile-command "make lock" \
+	  --generate-hashes --no-strip-extras --upgrade --quiet --custom-compile-command "make lock" \
 	  --output-file requirements.lock
 
 clean:
