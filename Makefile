@@ -44,7 +44,7 @@ lint: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m tflm.tasks.demo_corpus $(DEMO)/data
-	$(BIN)/tflm train --data $(DEMO)/data --languages en-de --out $(DEMO)/run $(DEMO_OPTIONS)
+	$(BIN)/tflm train translation --data $(DEMO)/data --languages en-de --out $(DEMO)/run $(DEMO_OPTIONS)
 	$(BIN)/tflm export $(DEMO)/run saved_models/demo
 	$(BIN)/tflm evaluate saved_models/demo --data $(DEMO)/data/test.tsv --languages en-de
 	$(BIN)/tflm predict saved_models/demo \

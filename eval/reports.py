@@ -92,7 +92,7 @@ class Report:
         scores: The scores, each with its signature.
         settings: How the predictions were made; values that JSON can hold.
         examples: The first few examples.
-        hypotheses: Every prediction.
+        hypotheses: Every prediction; none where a text was scored rather than predicted.
         sources: What each was predicted from; empty when the evaluation was given no sources.
         references: What was expected of each.
         target_language: Code of the language that was generated; empty where none was named.
@@ -113,7 +113,7 @@ class Report:
     @property
     def num_examples(self) -> int:
         """How many examples were evaluated."""
-        return len(self.hypotheses)
+        return self.scores[0].num_examples if self.scores else len(self.hypotheses)
 
     def __getitem__(self, name: str) -> Score:
         """Return the score of a metric by its name."""

@@ -1,5 +1,6 @@
 """What every task is: a `keras.Model` that takes raw text wherever a model takes arrays."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -53,6 +54,8 @@ class Task(keras.Model):
 
     Args:
         model: a network of `tflm.models`.
+        head: a layer on the network's hidden states, built here where it is not; a subclass with
+            one says in `call` what the two make of a batch.
     """
 
     # The options of `batches` that `evaluate` passes on.
@@ -62,13 +65,21 @@ class Task(keras.Model):
         super().__init_subclass__(**kwargs)
         keras.saving.register_keras_serializable("tflm")(cls)
 
-    def __init__(self, model: Any, **kwargs: Any):
+    def __init__(self, model: Any, head: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.model = model
+        self.head = head
         self.tokens = keras.metrics.Sum(name="tokens")
         if not model.built:
             model.build(None)
+        if head is not None and not head.built:
+            head.build((None, None, model.config.hidden_dim))  # (B, T, D)
         self.built = True
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What is trained and saved, by the prefix of its weights' names."""
+        return {"": self.model} if self.head is None else {"": self.model, "head/": self.head}
 
     def batches(self, examples: Any, **options: Any) -> Any:
         """Raw examples -> an object with `epoch(number, start_batch)` and `num_batches(number)`."""
@@ -76,6 +87,22 @@ class Task(keras.Model):
 
     def answer(self, texts: list[str], **options: Any) -> list[str]:
         """A text for each text."""
+        raise NotImplementedError
+
+    def description(self) -> dict[str, Any]:
+        """What the model is, for the card of its export; as JSON holds it."""
+        return {
+            "architecture": type(self.model).__module__.rpartition(".")[2],
+            "config": dataclasses.asdict(self.model.config),
+            "parameters": sum(part.count_params() for part in self.parts.values()),
+        }
+
+    def input_limits(self) -> dict[str, Any]:
+        """How long what it reads and writes may be, for the card of its export."""
+        return {}
+
+    def answers(self, texts: list[str]) -> list[dict[str, Any]]:
+        """What the exported `serving_default` answers to each text: its outputs by name."""
         raise NotImplementedError
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -264,7 +291,7 @@ class Task(keras.Model):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / CONFIG_FILE).unlink(missing_ok=True)
         config = {"task": type(self).__name__, **self.to_files(directory)}
-        save_weights(self.model, directory / WEIGHTS_FILE)
+        save_weights(self.parts, directory / WEIGHTS_FILE)
         text = json.dumps(config, indent=2, ensure_ascii=False)
         write_atomically(
             directory / CONFIG_FILE,
@@ -298,8 +325,18 @@ class Task(keras.Model):
                 f"Received: {config.get('task')!r} in {directory}"
             )
         task = found.from_files(directory, config, **kwargs)
-        load_weights(task.model, directory / WEIGHTS_FILE)
+        load_weights(task.parts, directory / WEIGHTS_FILE)
         return task
+
+
+def best_of(found: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """What `n_best` returns, as one dict a text with the best of what it has several of."""
+    return [
+        {name: value[0] if isinstance(value, list) else value for name, value in row.items()}
+        for row in (
+            dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)
+        )
+    ]
 
 
 def subclasses(cls: type) -> list[type]:

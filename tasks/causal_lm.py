@@ -28,6 +28,7 @@ from tflm.eval.keras_metrics import TokenPerplexity
 from tflm.export import TextGenerator, new_version, save
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models.base import Decoder
+from tflm.tasks.base import best_of
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.training.losses import SmoothedCrossEntropy
@@ -222,6 +223,10 @@ class CausalLM(PlainTextTask):
         found = self.n_best(prompts, strategy=strategy, limits=limits, seed=seed)
         return [texts[0] for texts in found["text"]]
 
+    def answers(self, texts: list[str]) -> list[dict[str, Any]]:
+        """`text`, `score`, `finished` and `truncated` of each prompt's best continuation."""
+        return best_of(self.n_best(texts))
+
     def n_best(
         self,
         prompts: Sequence[str],
@@ -299,6 +304,15 @@ class CausalLM(PlainTextTask):
             Likelihood(min(total, 0.0), count)
             for total, count in zip(found["log_probability"], found["num_tokens"], strict=True)
         ]
+
+    def description(self) -> dict[str, Any]:
+        """What the model is, and how it decodes."""
+        strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
+        return {**super().description(), "strategy": strategy}
+
+    def input_limits(self) -> dict[str, Any]:
+        """Tokens read, and written."""
+        return {"max_source_length": self.max_source_length, **dataclasses.asdict(self.limits)}
 
     def text_generator(
         self, strategy: Any = None, limits: Limits | None = None, freeze: bool = False

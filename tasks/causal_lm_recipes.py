@@ -4,16 +4,16 @@ tflm train --recipe tinyshakespeare --data ../shared/data/tinyshakespeare --out 
 """
 
 import dataclasses
-import pathlib
 
-from tflm.data import TextFiles
+from tflm.tasks.plain_text_recipes import PlainTextRecipe
 
 
 @dataclasses.dataclass(frozen=True)
 class CausalLMSettings:
     """Everything that decides how a language model is trained.
 
-    Sizes of 0 are the preset's. The learning rate falls over all epochs.
+    Sizes of 0 are the preset's. `documents` says what a document is, see `tflm.data.TextFiles`; a
+    `continuous` text has none. The learning rate falls over all epochs.
     """
 
     preset: str = "gpt2/tiny"
@@ -24,6 +24,7 @@ class CausalLMSettings:
     attention_dropout: float = 0.0
     vocab_size: int = 8000
     algorithm: str = "bpe"
+    documents: str = "line"
     continuous: bool = False
     sequence_length: int = 256
     tokens_per_batch: int = 4096
@@ -37,35 +38,12 @@ class CausalLMSettings:
     dtype: str = "mixed_bfloat16"
 
 
-@dataclasses.dataclass(frozen=True)
-class CausalLMRecipe:
-    """A text's files and the settings for them.
-
-    Args:
-        name: what `--recipe` takes.
-        files: the files of each split, relative to `--data`.
-        documents: what a document is, see `tflm.data.TextFiles`.
-        holdout: with no file for "valid": the share of the text's characters at its end that is
-            held out.
-        settings: the settings.
-        expect: what it gave, with the metric.
-    """
-
-    name: str
-    files: dict[str, str]
-    documents: str = "line"
-    holdout: float = 0.0
-    settings: CausalLMSettings = CausalLMSettings()
-    expect: str = ""
-
-
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        CausalLMRecipe(
+        PlainTextRecipe(
             name="tinyshakespeare",
-            files={"train": "input.txt.gz"},
-            documents="none",
+            files={"train": ("input.txt.gz",)},
             holdout=0.1,
             settings=CausalLMSettings(
                 hidden_dim=192,
@@ -73,6 +51,7 @@ RECIPES = {
                 num_heads=4,
                 vocab_size=1000,
                 algorithm="char",
+                documents="none",
                 continuous=True,
                 sequence_length=256,
                 learning_rate=2e-3,
@@ -81,24 +60,3 @@ RECIPES = {
         ),
     )
 }
-
-
-def recipe_texts(recipe: CausalLMRecipe, directory: pathlib.Path) -> dict[str, list[str]]:
-    """The recipe's splits as texts.
-
-    Raises:
-        FileNotFoundError: a file of the recipe is missing.
-    """
-    texts = {}
-    for split, name in recipe.files.items():
-        if not (directory / name).is_file():
-            raise FileNotFoundError(
-                f"`data` must be a directory with {name} for recipe {recipe.name}. "
-                f"Received: no file {directory / name}"
-            )
-        texts[split] = [text for (text,) in TextFiles(directory / name, recipe.documents)]
-    if recipe.holdout:
-        whole = "".join(texts["train"])
-        end = round(len(whole) * (1.0 - recipe.holdout))
-        texts["train"], texts["valid"] = [whole[:end]], [whole[end:]]
-    return texts

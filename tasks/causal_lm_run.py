@@ -1,44 +1,20 @@
-"""A language model's training run; see `tflm.tasks.training_run` for what is in its directory.
-
-RUN/report/            scores of the finished task on held-out text
-"""
+"""A language model's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
 import dataclasses
-import pathlib
-from collections.abc import Sequence
 
-from rich.console import Console
-
-from tflm import models, tokenizers
-from tflm.eval import BitsPer, Perplexity, Score
+from tflm import models
+from tflm.eval import BitsPer, Perplexity, Report, evaluate
 from tflm.tasks.causal_lm import CausalLM, default_optimizer
-from tflm.tasks.causal_lm_recipes import CausalLMSettings
-from tflm.tasks.training_run import TrainingRun, write_json
-from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
+from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
+from tflm.tasks.plain_text_run import PlainTextRun
 
 
-class CausalLMRun(TrainingRun):
-    """Trains a language model in a directory, from where it was left if it was.
+class CausalLMRun(PlainTextRun):
+    """Trains a language model on plain text."""
 
-    Args:
-        out: the run's directory.
-        data: texts by split: "train", and "valid" and "test" where there are some.
-        settings: how to train.
-        console: where progress goes.
-
-    Raises:
-        ValueError: `out` holds a run with other settings, a split is empty, or no model is called
-            as the settings say.
-    """
-
-    def __init__(
-        self,
-        out: pathlib.Path,
-        data: dict[str, Sequence[str]],
-        settings: CausalLMSettings,
-        console: Console,
-    ):
-        super().__init__(out, data, settings, console)
+    TASK = "causal_lm"
+    Settings = CausalLMSettings
+    RECIPES = RECIPES
 
     def data_options(self) -> dict[str, int]:
         """Rows of the model's length."""
@@ -51,7 +27,7 @@ class CausalLMRun(TrainingRun):
 
     def new_task(self) -> CausalLM:
         """A compiled task whose learning rate falls over all epochs."""
-        settings, tokenizer = self.settings, self._tokenizer()
+        settings, tokenizer = self.settings, self.tokenizer()
         network, config = models.find(settings.preset)
         fields = {field.name for field in dataclasses.fields(config)}
         changes = {
@@ -82,34 +58,25 @@ class CausalLMRun(TrainingRun):
         )
         return task
 
-    def _tokenizer(self) -> Tokenizer:
-        """The run's tokenizer, learned from the training text when it has none yet."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        if not folder.is_dir():
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            # The trainer reads lines: one of several megabytes would be left out.
-            lines = (
-                line
-                for row in self.data["train"]
-                for line in (row if isinstance(row, str) else row[0]).splitlines()
-            )
-            learned = SentencePieceTokenizer.train(lines, settings.vocab_size, settings.algorithm)
-            learned.save(folder)
-        return tokenizers.load(folder)
-
-    def evaluate(self, split: str) -> list[Score]:
-        """Scores the finished task on a split; writes `out / "report" / "report.json"`.
+    def evaluate(self, split: str) -> dict[str, Report]:
+        """Scores the finished task on a split; writes `out / "report"`.
 
         Returns:
-            Perplexity by the token, and bits by the character and by the byte.
+            Under "likelihood": perplexity by the token, and bits by the character and by the byte.
         """
         task = CausalLM.from_pretrained(self.out / "model")
-        texts = [row if isinstance(row, str) else row[0] for row in self.data[split]]
-        likelihoods = task.likelihoods(texts)
-        metrics = (Perplexity(), BitsPer("character"), BitsPer("byte"))
-        scores = [metric.score(likelihoods, texts) for metric in metrics]
-        write_json(
-            self.out / "report" / "report.json",
-            {"task": "causal_lm", "data": split, "scores": [score.to_dict() for score in scores]},
+        texts = self.texts(split)
+        scored = evaluate(
+            task.likelihoods(texts),
+            None,
+            texts,
+            [Perplexity(), BitsPer("character"), BitsPer("byte")],
+            task="causal_lm",
+            data=split,
+            num_resamples=1000 if len(texts) > 1 else 0,  # one text has no spread
+            num_shown=0,
         )
-        return scores
+        # The texts are not examples of anything that was written.
+        report = dataclasses.replace(scored, hypotheses=(), references=())
+        report.write(self.out / "report")
+        return {"likelihood": report}

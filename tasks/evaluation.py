@@ -1,6 +1,5 @@
 """From a model, wherever it is, and data to a report; and the evaluation before an export."""
 
-import dataclasses
 import os
 import pathlib
 import time
@@ -18,7 +17,7 @@ from tflm.eval.file_evaluation import check_language
 from tflm.eval.metrics.lengths import Output
 from tflm.eval.requirements import Requirement, check_requirements
 from tflm.tasks.model_card import CARD_FILE, model_card, to_json
-from tflm.tasks.predictor import Predict, open_predictor, task_predictor
+from tflm.tasks.predictor import Predict, open_predictor
 from tflm.tasks.sources import open_split
 
 _TEXTS_PER_STEP = 256  # a multiple of what a predictor answers at once
@@ -255,17 +254,12 @@ def card_for_export(
     report = None
     if evaluate_on is not None:
         report = score_for_export(
-            task_predictor(task), evaluate_on, target_language, require, data=data, console=console
+            task.answers, evaluate_on, target_language, require, data=data, console=console
         )
     card = model_card(
         type(task).__name__,
-        {
-            "architecture": type(task.model).__module__.rpartition(".")[2],
-            "config": dataclasses.asdict(task.model.config),
-            "parameters": task.model.count_params(),
-            "strategy": {"name": type(task.strategy).__name__, **dataclasses.asdict(task.strategy)},
-        },
-        {"max_source_length": task.max_source_length, **dataclasses.asdict(task.limits)},
+        task.description(),
+        task.input_limits(),
         report=report,
         require=require,
         training=training,

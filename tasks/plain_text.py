@@ -32,6 +32,7 @@ class PlainTextTask(Task):
     Args:
         model: a network of `tflm.models`.
         tokenizer: its tokenizer.
+        head: a layer on the network's hidden states, see `Task`.
 
     Raises:
         ValueError: the tokenizer has more pieces than the model has embeddings.
@@ -39,8 +40,8 @@ class PlainTextTask(Task):
 
     EVALUATION_OPTIONS: ClassVar[tuple[str, ...]] = ("tokens_per_batch", "sequence_length")
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, **kwargs: Any):
-        super().__init__(model, **kwargs)
+    def __init__(self, model: Any, tokenizer: Tokenizer, head: Any = None, **kwargs: Any):
+        super().__init__(model, head, **kwargs)
         self.tokenizer = tokenizer
         if tokenizer.vocab_size > model.config.vocab_size:
             raise ValueError(
@@ -123,7 +124,11 @@ class PlainTextTask(Task):
     def to_dtype(self, dtype: str) -> "PlainTextTask":
         """The same task with its weights and its arithmetic in another dtype."""
         settings = self.from_settings(self.settings())
-        return type(self)(self.model.to_dtype(dtype), self.tokenizer, **settings)
+        twin = type(self)(self.model.to_dtype(dtype), self.tokenizer, **settings)
+        if self.head is not None:
+            for theirs, ours in zip(twin.head.weights, self.head.weights, strict=True):
+                theirs.assign(ours)
+        return twin
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,15 +6,15 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops that SavedModels use
 
-from tflm.tasks.base import CONFIG_FILE
+from tflm.tasks.base import CONFIG_FILE, Task
 from tflm.tasks.served import is_address, open_served
-from tflm.tasks.translation import Translation
+from tflm.tasks.sources import language_pair
 
 Predict = Callable[[list[str]], list[dict[str, Any]]]
-_ANSWER = ("text", "score", "truncated")
 _TEXTS_PER_CALL = 64
 
 
@@ -59,8 +59,7 @@ def run_languages(location: str | os.PathLike[str]) -> tuple[str, str]:
             "`languages` must be given for a model that is not a run's directory. "
             f"Received: {location}"
         )
-    source, target = run_settings(path)["languages"]
-    return source, target
+    return language_pair(run_settings(path).get("languages", ""))
 
 
 def run_settings(path: pathlib.Path) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def run_settings(path: pathlib.Path) -> dict[str, Any]:
 
 
 def open_predictor(location: str | os.PathLike[str]) -> Predict:
-    """A function from texts to answers, each with `text`, `score` and `truncated`.
+    """A function from texts to answers, the outputs of `serving_default` by name.
 
     Args:
         location: a path, or a server's address as `tflm.tasks.served` takes them.
@@ -83,25 +82,9 @@ def open_predictor(location: str | os.PathLike[str]) -> Predict:
         return open_served(str(location))
     path = pathlib.Path(location)
     directory = saved_model_directory(path)
-    return _from_saved_model(directory) if directory else _from_task(task_directory(path))
-
-
-def _from_task(directory: pathlib.Path) -> Predict:
-    return task_predictor(Translation.from_pretrained(directory))
-
-
-def task_predictor(task: Any) -> Predict:
-    """A function from texts to the answers of a task in memory."""
-
-    def predict(texts: list[str]) -> list[dict[str, Any]]:
-        found = task.n_best(texts)
-        rows = zip(found["text"], found["score"], found["truncated"], strict=True)
-        return [
-            {"text": text[0], "score": score[0], "truncated": truncated}
-            for text, score, truncated in rows
-        ]
-
-    return predict
+    if directory:
+        return _from_saved_model(directory)
+    return Task.from_pretrained(task_directory(path)).answers
 
 
 def _from_saved_model(directory: pathlib.Path) -> Predict:
@@ -112,12 +95,18 @@ def _from_saved_model(directory: pathlib.Path) -> Predict:
         answers: list[dict[str, Any]] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             found = serve(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
-            columns = [found[name].numpy().tolist() for name in _ANSWER]
-            for row in zip(*columns, strict=True):
-                answers.append(dict(zip(_ANSWER, row, strict=True)))
-        for answer in answers:
-            answer["text"] = answer["text"].decode()
+            columns = {name: _plain(value) for name, value in found.items()}
+            for row in zip(*columns.values(), strict=True):
+                answers.append(dict(zip(columns, row, strict=True)))
         return answers
 
     predict.module = loaded  # its variables live as long as it does
     return predict
+
+
+def _plain(value: tf.Tensor) -> list[Any]:
+    """A tensor as Python values, a text of bytes as a string."""
+    values = value.numpy()
+    if value.dtype == tf.string:
+        values = np.vectorize(lambda text: text.decode(errors="replace"), otypes=[object])(values)
+    return values.tolist()

@@ -5,11 +5,25 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from tflm.data import BadLineReport, JsonLines, ParallelFiles, TsvFile
-from tflm.tasks.recipes import Recipe
+from tflm.tasks.translation_recipes import TranslationRecipe
 
 Pairs = Iterable[tuple[str, ...]]
 
 SPLITS = ("train", "valid", "test")
+
+
+def language_pair(text: str) -> tuple[str, str]:
+    """ "en-de" -> ("en", "de").
+
+    Raises:
+        ValueError: it is not two codes.
+    """
+    source, _, target = text.partition("-")
+    if not source or not target:
+        raise ValueError(
+            f"`languages` must be two codes with a hyphen between, en-de say. Received: {text!r}"
+        )
+    return source, target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +47,7 @@ class EveryNth:
 
 
 def recipe_data(
-    recipe: Recipe, directory: pathlib.Path, on_bad: str, report: BadLineReport
+    recipe: TranslationRecipe, directory: pathlib.Path, on_bad: str, report: BadLineReport
 ) -> dict[str, Pairs]:
     """The recipe's splits as sources of pairs.
 

@@ -6,6 +6,7 @@ RUN/checkpoint         everything needed to go on after an interruption
 RUN/epochs/            the last epochs' weights, and the best one's
 RUN/model/             the finished task, for `Task.from_pretrained`
 RUN/history.json       logs of every epoch, and the time all took
+RUN/report/            scores of the finished task, and what it answered
 """
 
 import dataclasses
@@ -14,12 +15,14 @@ import math
 import pathlib
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from rich.console import Console
 
 from tflm import models
+from tflm.data import BadLineReport
+from tflm.eval import Report
 from tflm.tasks.base import Task
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
 from tflm.training.files import write_atomically
@@ -36,30 +39,32 @@ from tflm.training.weights import (
 class TrainingRun:
     """Trains a task in a directory, from where it was left if it was.
 
-    A subclass makes the task (`new_task`), and says which options its batches have and what else
-    watches its training.
+    A subclass, in a file of this folder whose name ends in `_run`, is what `tflm train TASK` runs:
+    it reads the data (`recipe_data`, `directory_data`), makes the task (`new_task`), says which
+    options its batches have and what else watches its training, and scores the outcome.
 
     Args:
         out: the run's directory.
         data: raw examples by split: "train", and "valid" and "test" where there are some.
-        settings: how to train, a dataclass with at least `preset`, `epochs`, `average_last`,
-            `seed` and `dtype`.
+        settings: how to train, an instance of the class's `Settings`.
         console: where progress goes.
-        claim: what else makes two runs different, as JSON holds it.
+
+    Attributes:
+        TASK: what `tflm train` calls it.
+        Settings: a frozen dataclass of scalars with defaults, with at least `preset`, `epochs`,
+            `average_last`, `seed` and `dtype`.
+        RECIPES: recipes by name; a recipe has `settings`.
 
     Raises:
         ValueError: `out` holds a run with other settings, a split is empty, or no model is called
             as the settings say.
     """
 
-    def __init__(
-        self,
-        out: pathlib.Path,
-        data: Mapping[str, Any],
-        settings: Any,
-        console: Console,
-        claim: Mapping[str, Any] | None = None,
-    ):
+    TASK: ClassVar[str] = ""
+    Settings: ClassVar[Any]
+    RECIPES: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, out: pathlib.Path, data: Mapping[str, Any], settings: Any, console: Console):
         self.out = out
         self.data = data
         self.settings = settings
@@ -68,7 +73,35 @@ class TrainingRun:
         for split, examples in data.items():
             if next(iter(examples), None) is None:
                 raise ValueError(f"`data` must hold examples. Received: none in split {split!r}")
-        self._claim({**(claim or {}), **dataclasses.asdict(settings)})
+        self._claim({"task": self.TASK, **dataclasses.asdict(settings)})
+
+    @classmethod
+    def recipe_data(
+        cls, recipe: Any, directory: pathlib.Path, on_bad: str, report: BadLineReport
+    ) -> dict[str, Any]:
+        """The splits of a recipe's data set.
+
+        Args:
+            recipe: one of `RECIPES`.
+            directory: the data set's.
+            on_bad: "raise" at a malformed line, or "skip" it.
+            report: counts what is skipped.
+
+        Raises:
+            FileNotFoundError: a file of the recipe is missing.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def directory_data(
+        cls, directory: pathlib.Path, settings: Any, on_bad: str, report: BadLineReport
+    ) -> dict[str, Any]:
+        """The splits in a directory of the user's; the arguments are those of `recipe_data`.
+
+        Raises:
+            FileNotFoundError: there is no split called "train".
+        """
+        raise NotImplementedError
 
     def new_task(self) -> Task:
         """A compiled task with fresh weights."""
@@ -76,6 +109,14 @@ class TrainingRun:
 
     def data_options(self) -> dict[str, Any]:
         """The options of the task's `batches`."""
+        raise NotImplementedError
+
+    def evaluate(self, split: str) -> dict[str, Report]:
+        """Scores the finished task on a split; writes `out / "report"`.
+
+        Returns:
+            Reports by the name of what was scored, a way of decoding say.
+        """
         raise NotImplementedError
 
     def callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
@@ -90,6 +131,7 @@ class TrainingRun:
             return
         # A setting younger than the run had the value that is its default now.
         found = {
+            "task": self.TASK,
             **dataclasses.asdict(type(self.settings)()),
             **json.loads(path.read_text(encoding="utf-8")),
         }
@@ -120,11 +162,11 @@ class TrainingRun:
         task = self.new_task()
         checkpoint = Checkpoint(self.out / "checkpoint", task)
 
-        def save(model: keras.Model, path: str) -> None:
+        def save(parts: Any, path: str) -> None:
             with moving_average(task):
-                save_weights(model, path)
+                save_weights(parts, path)
 
-        keep = KeepLastWeights(self.out / "epochs", task.model, settings.average_last, save)
+        keep = KeepLastWeights(self.out / "epochs", task.parts, settings.average_last, save)
         if checkpoint.restore():
             self.print(f"Resuming after {checkpoint.step} updates.")
             keep.best = min(
@@ -165,7 +207,7 @@ class TrainingRun:
 
     def _choose_weights(self, task: Task, checkpoint: Checkpoint, keep: KeepLastWeights) -> None:
         """The mean of the last epochs, unless a single epoch has the lower validation loss."""
-        set_weights(task.model, average_weights(keep.kept(checkpoint.epoch)))
+        set_weights(task.parts, average_weights(keep.kept(checkpoint.epoch)))
         if "valid" not in self.data:
             return
         # In the batches that the epochs were validated in, so that losses compare.
@@ -178,7 +220,7 @@ class TrainingRun:
             f"{len(keep.kept(checkpoint.epoch))} epochs, {best:.4f} of the best epoch."
         )
         if best < average:
-            load_weights(task.model, keep.best_path)
+            load_weights(task.parts, keep.best_path)
 
     def print(self, line: str) -> None:
         """Writes a line as it is."""

@@ -25,7 +25,7 @@ from tflm.data import TranslationBatches
 from tflm.export import TextToText, new_version, save, special_ids
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models import EncoderDecoder
-from tflm.tasks.base import Task
+from tflm.tasks.base import Task, best_of
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
 from tflm.training.losses import SmoothedCrossEntropy
@@ -203,6 +203,10 @@ class Translation(Task):
         """
         return [best[0] for best in self.n_best(texts, strategy=strategy, limits=limits)["text"]]
 
+    def answers(self, texts: list[str]) -> list[dict[str, Any]]:
+        """`text`, `score` and `truncated` of each text's best translation."""
+        return best_of(self.n_best(texts))
+
     def n_best(
         self, texts: list[str], *, strategy: Any = None, limits: Limits | None = None
     ) -> dict[str, list[Any]]:
@@ -240,6 +244,15 @@ class Translation(Task):
             )
             self._translators[key] = function
         return self._translators[key]
+
+    def description(self) -> dict[str, Any]:
+        """What the model is, and how it decodes."""
+        strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
+        return {**super().description(), "strategy": strategy}
+
+    def input_limits(self) -> dict[str, Any]:
+        """Tokens read, and written."""
+        return {"max_source_length": self.max_source_length, **dataclasses.asdict(self.limits)}
 
     def text_to_text(
         self, strategy: Any = None, limits: Limits | None = None, freeze: bool = False

@@ -1,6 +1,5 @@
 """The `tflm` command."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -33,14 +32,18 @@ def main() -> None:
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="The task: translation.")] = "translation",
+    task: Annotated[
+        str, typer.Argument(help="translation, causal_lm, ...; not needed with --recipe.")
+    ] = "",
     data: Annotated[
         pathlib.Path, typer.Option(help="Directory with train, valid and test files.")
     ] = pathlib.Path("."),
     out: Annotated[pathlib.Path, typer.Option(help="Directory of the run.")] = pathlib.Path("run"),
     recipe: Annotated[str, typer.Option(help="A recipe by name; sets everything below.")] = "",
     model: Annotated[str, typer.Option(help="architecture/preset, see `tflm models`.")] = "",
-    languages: Annotated[str, typer.Option(help="Source and target language: en-de.")] = "",
+    languages: Annotated[
+        str, typer.Option(help="Of a translation, source and target: en-de.")
+    ] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the data.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = -1,
     set_: Annotated[
@@ -55,32 +58,27 @@ def train(
     from rich.console import Console
 
     from tflm.data import BadLineReport
-    from tflm.tasks.recipes import Settings, find_recipe
-    from tflm.tasks.run import TranslationRun
-    from tflm.tasks.sources import directory_data, recipe_data
+    from tflm.tasks.runs import find_run, open_run, parse_setting
     from tflm.training.checkpoint import Interrupted
 
-    check_task(task)
-    on_bad, report = ("skip" if skip_bad else "raise"), BadLineReport()
-    if recipe and languages:
-        raise ValueError(
-            f"`languages` must be left to the recipe. Received: {languages!r}, recipe={recipe!r}"
-        )
-    if recipe:
-        found = find_recipe(recipe)
-        settings, test = found.settings, found.test
-        pair = (found.source_language, found.target_language)
-        splits = recipe_data(found, data, on_bad, report)
-    else:
-        settings, test = Settings(), "test"
-        pair = language_pair(languages)
-        splits = directory_data(data, pair, on_bad, report)
-    changes: dict[str, Any] = dict(setting(text) for text in set_ or [])
+    cls, _ = find_run(task, recipe)
+    changes: dict[str, Any] = dict(parse_setting(cls, text) for text in set_ or [])
     changes |= {"preset": model} if model else {}
+    changes |= {"languages": languages} if languages else {}
     changes |= {"epochs": epochs} if epochs else {}
     changes |= {"seed": seed} if seed >= 0 else {}
-    console = Console()
-    run = TranslationRun(out, splits, pair, dataclasses.replace(settings, **changes), console)
+    console, report = Console(), BadLineReport()
+    on_bad = "skip" if skip_bad else "raise"
+    run = open_run(
+        data,
+        out,
+        task,
+        recipe=recipe,
+        changes=changes,
+        on_bad=on_bad,
+        report=report,
+        console=console,
+    )
     stopped = ""
     try:
         run.train()
@@ -90,60 +88,13 @@ def train(
     if stopped:
         typer.echo(f"tflm: {stopped}. Run the same command to go on.", err=True)
         sys.exit(130)
-    test = test if test in splits else "valid"
-    if test in splits:
-        for name, scores in run.evaluate(test).items():
+    scored = next((split for split in ("test", "valid") if split in run.data), None)
+    if scored is not None:
+        for name, scores in run.evaluate(scored).items():
             console.print(name)
             console.print(scores)
     if report.total:  # by now every split has been read
         console.print(report.summary(), highlight=False, markup=False, soft_wrap=True)
-
-
-def check_task(task: str) -> None:
-    """Refuses an unknown task.
-
-    Raises:
-        ValueError: there is no such task; the message lists the known ones.
-    """
-    if task != "translation":
-        raise ValueError(f"`task` must be one of ['translation']. Received: task={task!r}")
-
-
-def language_pair(text: str) -> tuple[str, str]:
-    """ "en-de" -> ("en", "de").
-
-    Raises:
-        ValueError: it is not two codes.
-    """
-    source, _, target = text.partition("-")
-    if not source or not target:
-        raise ValueError(
-            f"`languages` must be two codes with a hyphen between, en-de say. Received: {text!r}"
-        )
-    return source, target
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """ "dropout=0.3" -> ("dropout", 0.3), typed as the setting is.
-
-    Raises:
-        ValueError: no such setting, or a value of another type.
-    """
-    from tflm.tasks.recipes import Settings
-
-    name, _, value = text.partition("=")
-    fields = {field.name: field.type for field in dataclasses.fields(Settings)}
-    if name not in fields:
-        raise ValueError(f"`set` must name one of {sorted(fields)}. Received: {text!r}")
-    kind: Any = fields[name]
-    try:
-        if kind is bool:
-            return name, {"true": True, "false": False}[value.lower()]
-        return name, kind(value)
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"`set` must give {name} a value of type {kind.__name__}. Received: {text!r}"
-        ) from None
 
 
 _METRIC_HELP = "A metric by name, rouge say; may be repeated. The task's own by default."
@@ -247,6 +198,7 @@ def _evaluate_model(
     from tflm.data import BadLineReport
     from tflm.tasks.evaluation import evaluate_model, read_pairs
     from tflm.tasks.predictor import run_languages
+    from tflm.tasks.sources import language_pair
 
     report = BadLineReport()
     pair = language_pair(languages) if languages else run_languages(model)
@@ -390,11 +342,12 @@ def export(
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"`dtype` must be float32 or bfloat16. Received: dtype={dtype!r}")
 
-    from tflm.tasks import Translation
+    from tflm.tasks import Task
     from tflm.tasks.evaluation import read_pairs
     from tflm.tasks.predictor import run_languages, run_settings, task_directory
+    from tflm.tasks.sources import language_pair
 
-    task = Translation.from_pretrained(task_directory(run))
+    task: Any = Task.from_pretrained(task_directory(run))
     options: dict[str, Any] = {}
     if data is not None:
         pair = language_pair(languages) if languages else run_languages(run)

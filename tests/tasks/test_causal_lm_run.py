@@ -52,13 +52,15 @@ def test_a_run_leaves_a_finished_task(whole):
 
 
 def test_the_finished_task_is_scored(whole):
-    scores = {score.name: score for score in run(whole).evaluate("valid")}
+    report = run(whole).evaluate("valid")["likelihood"]
+    scores = {score.name: score for score in report.scores}
     assert sorted(scores) == ["bits_per_byte", "bits_per_character", "perplexity"]
     task = CausalLM.from_pretrained(whole / "model")
     bits = -task.score(DATA["valid"])[0] / np.log(2) / len(DATA["valid"][0])
     assert scores["bits_per_character"].value == pytest.approx(bits, rel=1e-5)
     written = json.loads((whole / "report" / "report.json").read_text())
     assert [score["name"] for score in written["scores"]] == list(scores)
+    assert (written["num_examples"], written["examples"]) == (1, [])
 
 
 def test_an_interrupted_run_ends_like_one_that_was_not(whole, tmp_path, monkeypatch):

@@ -12,9 +12,9 @@ from rich.console import Console
 from tflm import models
 from tflm.generation import Beam, Greedy, Limits
 from tflm.tasks import Translation
-from tflm.tasks.recipes import Settings
-from tflm.tasks.run import TranslationRun
 from tflm.tasks.translation import configured, default_optimizer
+from tflm.tasks.translation_recipes import TranslationSettings
+from tflm.tasks.translation_run import TranslationRun
 from tflm.tokenizers import SentencePieceTokenizer
 
 NAMES = [
@@ -71,7 +71,7 @@ def test_a_recipes_run_takes_an_architecture_without_its_options(toy_pairs, tmp_
     cls, small = models.ARCHITECTURES["recurrent"], small_config("recurrent")
     assert not hasattr(small, "pre_norm")
     monkeypatch.setitem(cls.PRESETS, "nano", dataclasses.replace(small, dropout=0.0))
-    settings = Settings(
+    settings = TranslationSettings(
         preset="recurrent/nano",
         vocab_size=310,
         pre_norm=True,
@@ -84,7 +84,7 @@ def test_a_recipes_run_takes_an_architecture_without_its_options(toy_pairs, tmp_
         beam=2,
     )
     data = {"train": toy_pairs[:100], "test": toy_pairs[100:104]}
-    run = TranslationRun(tmp_path, data, ("en", "de"), settings, Console(quiet=True))
+    run = TranslationRun(tmp_path, data, settings, Console(quiet=True))
     task = run.train()
     assert task.model.config.dropout == 0.25
     assert task.model.config.vocab_size == task.source_tokenizer.vocab_size

@@ -4,15 +4,16 @@ import json
 import pytest
 
 from tflm.data import BadLine, BadLineReport
-from tflm.tasks.recipes import RECIPES, Recipe
 from tflm.tasks.sources import (
     EveryNth,
     directory_data,
     find_split,
+    language_pair,
     open_pairs,
     open_split,
     recipe_data,
 )
+from tflm.tasks.translation_recipes import RECIPES, TranslationRecipe
 
 PAIRS = [(f"a{i}", f"b{i}") for i in range(1, 4)]
 LANGUAGES = ("en", "de")
@@ -103,7 +104,7 @@ def folder(tmp_path):
 
 def test_lines_are_held_out_where_a_recipe_has_no_validation_set(folder, raising):
     files = {"train": ("all.tsv.gz",), "test": ("last.tsv",)}
-    recipe = Recipe("toy", "en", "de", files, columns=(2, 0), holdout=4)
+    recipe = TranslationRecipe("toy", files, columns=(2, 0), holdout=4)
     data = recipe_data(recipe, folder, **raising)
     assert list(data["valid"]) == [("c4", "a4"), ("c8", "a8")]
     assert list(data["train"]) == [(f"c{i}", f"a{i}") for i in (1, 2, 3, 5, 6, 7, 9, 10)]
@@ -111,7 +112,7 @@ def test_lines_are_held_out_where_a_recipe_has_no_validation_set(folder, raising
 
 
 def test_a_recipe_says_which_file_is_missing(folder, raising):
-    recipe = Recipe("toy", "en", "de", {"train": ("all.tsv.gz",), "test": ("gone.tsv",)})
+    recipe = TranslationRecipe("toy", {"train": ("all.tsv.gz",), "test": ("gone.tsv",)})
     with pytest.raises(FileNotFoundError, match=r"'gone.tsv'.* recipe toy. Received: no file .*"):
         recipe_data(recipe, folder, **raising)
 
@@ -119,7 +120,7 @@ def test_a_recipe_says_which_file_is_missing(folder, raising):
 def test_bad_lines_stop_the_reading_or_are_counted(folder):
     write(folder / "train.en", ["one", "", "three"])
     write(folder / "train.de", ["eins", "zwei", "drei"])
-    recipe = Recipe("toy", "en", "de", {"train": ("train.en", "train.de")})
+    recipe = TranslationRecipe("toy", {"train": ("train.en", "train.de")})
     with pytest.raises(BadLine, match=r"train.en, line 2: expected text, found a blank"):
         list(recipe_data(recipe, folder, "raise", BadLineReport())["train"])
     report = BadLineReport()
@@ -135,7 +136,14 @@ def test_a_recipe_reads_the_public_data(recipe, shared_data, raising):
     heads = {split: next(iter(rows)) for split, rows in data.items()}
     assert sorted(heads) == ["test", "train", "valid"]
     assert len(set(heads.values())) == 3
-    languages = (recipe.source_language, recipe.target_language)
+    languages = language_pair(recipe.settings.languages)
     for pair in heads.values():
         chinese = [any("\u4e00" <= letter <= "\u9fff" for letter in side) for side in pair]
         assert chinese == [language == "zh" for language in languages]
+
+
+def test_languages_are_two_codes():
+    assert language_pair("en-zh") == ("en", "zh")
+    for text in ("en", "-de", "en-", ""):
+        with pytest.raises(ValueError, match=f"`languages` must be two codes .* '{text}'"):
+            language_pair(text)

@@ -23,19 +23,25 @@ class Plan:
 DATA = {"train": ["a text"]}
 
 
-def make(out, data=DATA, claim=None, **changes):
-    return TrainingRun(out, data, Plan(**changes), Console(file=io.StringIO()), claim)
+class Run(TrainingRun):
+    """What reads no data and makes no task."""
+
+    Settings = Plan
+
+
+def make(out, data=DATA, **changes):
+    return Run(out, data, Plan(**changes), Console(file=io.StringIO()))
 
 
 def test_a_directory_belongs_to_the_run_that_trained_in_it(tmp_path):
-    make(tmp_path, claim={"language": "zh"})
+    make(tmp_path, dtype="bfloat16")
     (tmp_path / "checkpoint").touch()
-    make(tmp_path, claim={"language": "zh"}, epochs=7)
+    make(tmp_path, dtype="bfloat16", epochs=7)
     assert json.loads((tmp_path / "run.json").read_text())["epochs"] == 7
     with pytest.raises(
-        ValueError, match="the same run. Received: .*language: 'zh' there, 'de' now"
+        ValueError, match="the same run. Received: dtype: 'bfloat16' there, 'float32' now"
     ):
-        make(tmp_path, claim={"language": "de"}, epochs=7)
+        make(tmp_path, epochs=7)
 
 
 def test_a_setting_younger_than_the_run_has_its_default(tmp_path):
@@ -67,6 +73,12 @@ def test_what_cannot_train_leaves_nothing_behind(tmp_path):
 def test_what_a_subclass_must_say_is_asked_for(tmp_path):
     run = make(tmp_path)
     assert run.callbacks(None) == []
-    for call in (run.new_task, run.data_options):
+    for call, arguments in (
+        (run.new_task, ()),
+        (run.data_options, ()),
+        (run.evaluate, ("test",)),
+        (run.recipe_data, (None, tmp_path, "raise", None)),
+        (run.directory_data, (tmp_path, None, "raise", None)),
+    ):
         with pytest.raises(NotImplementedError):
-            call()
+            call(*arguments)

@@ -158,7 +158,7 @@ class KeepLastWeights(keras.callbacks.Callback):
 
     Args:
         directory: where `epoch-0001.safetensors` … and `best.safetensors` go.
-        model: the network.
+        model: the network, in whatever form `save` takes it.
         count: how many epochs to keep.
         save: `save(model, path)`, writes one file whole or not at all.
         monitor: the log whose lowest value marks the best epoch.

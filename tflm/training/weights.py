@@ -1,8 +1,12 @@
-"""A model's weights as named arrays: saved, loaded, averaged."""
+"""A model's weights as named arrays: saved, loaded, averaged.
+
+Where a model has several parts, `model` may be a mapping from a prefix of names to a part:
+`{"": encoder, "head/": head}`.
+"""
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +18,12 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     """The weights of a Keras model by path, seeds and metrics left out.
 
     Args:
-        model: a built `keras.Model` or layer.
+        model: a built `keras.Model` or layer, or several by prefix.
 
     Returns:
         Arrays by variable path, without the model's own name in front.
     """
-    return {_name(model, weight): np.asarray(weight) for weight in model.weights}
+    return {name: np.asarray(weight) for name, weight in _named(model).items()}
 
 
 def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
@@ -28,7 +32,7 @@ def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
     Raises:
         ValueError: names or shapes disagree; the message lists every one.
     """
-    own = {_name(model, weight): weight for weight in model.weights}
+    own = _named(model)
     wrong = [f"missing  {name} {tuple(own[name].shape)}" for name in sorted(own.keys() - weights)]
     wrong += [f"surplus  {name} {weights[name].shape}" for name in sorted(weights.keys() - own)]
     wrong += [
@@ -112,8 +116,13 @@ def moving_average(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _name(model: Any, weight: Any) -> str:
-    return weight.path.removeprefix(f"{model.name}/")
+def _named(model: Any) -> dict[str, Any]:
+    parts = model if isinstance(model, Mapping) else {"": model}
+    return {
+        prefix + weight.path.removeprefix(f"{part.name}/"): weight
+        for prefix, part in parts.items()
+        for weight in part.weights
+    }
 
 
 def _stored(shape: tuple[int, ...]) -> tuple[int, ...]:

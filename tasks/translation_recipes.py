@@ -1,4 +1,4 @@
-"""Recipes: a data set, the settings that suit it, the command, and the number to expect.
+"""Recipes of translation: a data set, the settings that suit it, and the number to expect.
 
     tflm train --recipe multi30k_en_de --data ../shared/data/multi30k --out runs/m30k
 
@@ -11,9 +11,14 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Everything that decides how a translation model is trained and scored."""
+class TranslationSettings:
+    """Everything that decides how a translation model is trained and scored.
 
+    `languages` are the two-letter codes of source and target; the target's chooses BLEU's
+    tokenizer.
+    """
+
+    languages: str = ""
     preset: str = "transformer/tiny"
     vocab_size: int = 8000
     joint: bool = True
@@ -36,58 +41,52 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class TranslationRecipe:
     """A data set's files and the settings for it.
 
     Args:
         name: what `--recipe` takes.
-        source_language: two-letter code of the source.
-        target_language: two-letter code of the target; it chooses BLEU's tokenizer.
         files: the files of each split, relative to `--data`: two parallel files, or one TSV.
         columns: columns of source and target in a TSV.
         holdout: with no files for "valid": every so many lines of "train" are held out.
-        test: which split the published score is on.
         settings: the settings.
         expect: what it gave, with the metric.
     """
 
     name: str
-    source_language: str
-    target_language: str
     files: dict[str, tuple[str, ...]]
     columns: tuple[int, int] = (0, 1)
     holdout: int = 0
-    test: str = "test"
-    settings: Settings = Settings()
+    settings: TranslationSettings = TranslationSettings()
     expect: str = ""
 
 
-def _multi30k(source: str, target: str, **changes: Any) -> Recipe:
+def _multi30k(source: str, target: str, **changes: Any) -> TranslationRecipe:
     names = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
     files = {
         split: tuple(f"{name}.{language}.gz" for language in (source, target))
         for split, name in names.items()
     }
-    settings = Settings(
+    settings = TranslationSettings(
+        languages=f"{source}-{target}",
         dropout=0.3,
         learning_rate=5e-3,
         warmup_steps=2000,
         epochs=58,
         average_last=10,
     )
-    return Recipe(
+    return TranslationRecipe(
         name=f"multi30k_{source}_{target}",
-        source_language=source,
-        target_language=target,
         files=files,
         settings=settings,
         **changes,
     )
 
 
-def _tatoeba(source: str, target: str, **changes: Any) -> Recipe:
+def _tatoeba(source: str, target: str, **changes: Any) -> TranslationRecipe:
     columns = {"en": 0, "zh": 1}
-    settings = Settings(
+    settings = TranslationSettings(
+        languages=f"{source}-{target}",
         vocab_size=5000,
         joint=False,
         pre_norm=True,
@@ -98,10 +97,8 @@ def _tatoeba(source: str, target: str, **changes: Any) -> Recipe:
         tokens_per_batch=2048,
         average_last=8,
     )
-    return Recipe(
+    return TranslationRecipe(
         name=f"tatoeba_{source}_{target}",
-        source_language=source,
-        target_language=target,
         files={"train": ("train.tsv.gz",), "test": ("dev.tsv",)},
         columns=(columns[source], columns[target]),
         holdout=50,
@@ -125,14 +122,3 @@ RECIPES = {
         ),
     )
 }
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe called `name`.
-
-    Raises:
-        ValueError: there is none; the message lists the known ones.
-    """
-    if name not in RECIPES:
-        raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}. Received: recipe={name!r}")
-    return RECIPES[name]

@@ -12,14 +12,15 @@ from rich.console import Console
 
 from tflm.models.transformer import Config, Transformer
 from tflm.tasks import Translation
-from tflm.tasks.recipes import Settings
-from tflm.tasks.run import TranslationRun
+from tflm.tasks.translation_recipes import TranslationSettings
+from tflm.tasks.translation_run import TranslationRun
 from tflm.training.checkpoint import Checkpoint, Interrupted
 from tflm.training.files import load_tensors
 
 LAYERS = {"num_encoder_layers": 1, "num_decoder_layers": 1}
 NANO = Config(hidden_dim=12, ffn_dim=20, num_heads=3, **LAYERS)
 SETTINGS = {
+    "languages": "en-de",
     "preset": "transformer/nano",
     "vocab_size": 310,
     "epochs": 3,
@@ -68,8 +69,8 @@ def make_run(data):
     def make(out, data=data, **changes):
         text = io.StringIO()
         console = Console(file=text, width=200)
-        settings = Settings(**{**SETTINGS, **changes})
-        run = TranslationRun(out, data, ("en", "de"), settings, console)
+        settings = TranslationSettings(**{**SETTINGS, **changes})
+        run = TranslationRun(out, data, settings, console)
         run.said = text.getvalue
         return run
 
@@ -82,7 +83,7 @@ def whole(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(Transformer.PRESETS, "nano", NANO)
-        TranslationRun(out, data, ("en", "de"), Settings(**SETTINGS), Console(quiet=True)).train()
+        TranslationRun(out, data, TranslationSettings(**SETTINGS), Console(quiet=True)).train()
     return out
 
 
@@ -156,8 +157,8 @@ def test_a_run_leaves_what_it_promises(whole):
     ]
     assert not unfinished(whole)
     saved = json.loads((whole / "run.json").read_text())
-    assert saved.pop("languages") == ["en", "de"]
-    assert Settings(**saved) == Settings(**SETTINGS)
+    assert saved.pop("task") == "translation"
+    assert TranslationSettings(**saved) == TranslationSettings(**SETTINGS)
     history = json.loads((whole / "history.json").read_text())
     assert [logs["epoch"] for logs in history["epochs"]] == [1, 2, 3]
     assert history["epochs"][2]["val_loss"] < history["epochs"][0]["val_loss"]
@@ -236,8 +237,8 @@ KILLED = """
 import json, os, pathlib, signal, sys
 from rich.console import Console
 from tflm.models.transformer import Config, Transformer
-from tflm.tasks.recipes import Settings
-from tflm.tasks.run import TranslationRun
+from tflm.tasks.translation_recipes import TranslationSettings
+from tflm.tasks.translation_run import TranslationRun
 
 out, preset, settings, data = json.loads(sys.stdin.read())
 Transformer.PRESETS["nano"] = Config(**preset)
@@ -251,7 +252,7 @@ def die(source, target):
 
 os.replace = die
 data = {split: [tuple(pair) for pair in pairs] for split, pairs in data.items()}
-TranslationRun(pathlib.Path(out), data, ("en", "de"), Settings(**settings), Console()).train()
+TranslationRun(pathlib.Path(out), data, TranslationSettings(**settings), Console()).train()
 """
 
 
@@ -304,7 +305,9 @@ def test_a_run_that_failed_before_it_trained_binds_nobody(make_run, tmp_path):
 def test_what_cannot_train_leaves_nothing_behind(make_run, tmp_path):
     with pytest.raises(ValueError, match="one of .*'transformer/tiny'.* name='transformer/pico'"):
         make_run(tmp_path / "out", preset="transformer/pico")
-    with pytest.raises(ValueError, match="`data` must hold pairs. Received: none in split 'valid'"):
+    with pytest.raises(
+        ValueError, match="`data` must hold examples. Received: none in split 'valid'"
+    ):
         make_run(tmp_path / "out", data={"train": [("a", "b")], "valid": []})
     assert not (tmp_path / "out").exists()
 
