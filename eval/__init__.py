@@ -8,6 +8,7 @@ model. Keras is imported on the first use of `GenerateAndScore` or a Keras metri
 import importlib
 from typing import TYPE_CHECKING
 
+from tflm.eval.catalog import metrics_for
 from tflm.eval.confidence import bootstrap, bootstrap_all
 from tflm.eval.cross_validation import CrossValidation, cross_validate
 from tflm.eval.evaluation import evaluate
@@ -28,6 +29,7 @@ from tflm.eval.metrics import (
     Distinct,
     EmptyShare,
     Interval,
+    Label,
     LengthRatio,
     Likelihood,
     MatthewsCorrelation,
@@ -44,7 +46,6 @@ from tflm.eval.metrics import (
     SquadF1,
     TruncatedShare,
     confusion_matrix,
-    metrics_for,
 )
 from tflm.eval.parallel import compute_statistics
 from tflm.eval.reports import Example, Report
@@ -77,6 +78,7 @@ __all__ = [
     "F1Score",
     "GenerateAndScore",
     "Interval",
+    "Label",
     "LengthRatio",
     "Likelihood",
     "MatthewsCorrelation",

@@ -49,6 +49,7 @@ class Analysis:
         length_of: What the bins are lengths of: "source" or, without sources, "reference".
         bins: Scores by length, shortest first.
         sorted_by: How single examples are scored, in words.
+        digits: Digits after the point of such a score in print.
         values: The score of each example (E,), NaN where it has none.
         order: Indices of the examples, worst first (E,); those without a score at the end.
         output_lengths: Tokens of each hypothesis (E,).
@@ -60,6 +61,7 @@ class Analysis:
     length_of: str
     bins: tuple[LengthBin, ...]
     sorted_by: str
+    digits: int
     values: np.ndarray
     order: np.ndarray
     output_lengths: np.ndarray
@@ -104,6 +106,7 @@ def analyze(report: Report, metrics: Sequence[Metric], *, num_resamples: int = 2
         length_of="source" if report.sources else "reference",
         bins=tuple(bins),
         sorted_by=describe_example_score(chosen, report[chosen.name]),
+        digits=report[chosen.name].digits,
         values=values,
         order=np.lexsort([np.arange(len(values)), goodness]),
         output_lengths=np.array([num_tokens(text) for text in report.hypotheses]),

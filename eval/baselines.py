@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from tflm.eval.differences import num_tokens
+from tflm.eval.metrics.labels import Label
 
 # A sentence ends at a full stop of its script with the quotes and brackets that close on it, or at
 # a line break. Latin marks need a space or an East Asian character after them.
@@ -86,7 +87,8 @@ def _longest_of_context(sources: Sequence[str], references: Sequence[tuple[str, 
 def _majority(sources: Sequence[str], references: Sequence[tuple[str, ...]]) -> list[str]:
     counts = collections.Counter(reference[0] for reference in references)
     label, _ = min(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [label] * len(references)
+    shares = {name: count / len(references) for name, count in counts.items()}
+    return [Label(label, shares)] * len(references)
 
 
 def _join(sentences: list[str]) -> str:
@@ -98,14 +100,14 @@ def _join(sentences: list[str]) -> str:
 
 
 _LONGEST = Baseline("longest_sentence", "the longest sentence", _longest)
+_MAJORITY = Baseline(
+    "majority_class", "the most frequent class of the data", _majority, reads_sources=False
+)
 _BASELINES: dict[str, tuple[Baseline, ...]] = {
     "translation": (Baseline("copy_source", "the source, copied", _copy),),
     "summarization": (*map(lead, _LEAD), _LONGEST),
-    "classification": (
-        Baseline(
-            "majority_class", "the most frequent class of the data", _majority, reads_sources=False
-        ),
-    ),
+    "classification": (_MAJORITY,),
+    "sentiment_analysis": (_MAJORITY,),
     # The source of a question is the question, a line break, the context.
     "question_answering": (
         dataclasses.replace(
@@ -120,8 +122,8 @@ def baselines_for(task: str) -> tuple[Baseline, ...]:
 
     Args:
         task: "translation" copies the source; "summarization" takes the first sentence, the first
-            three, or the longest; "classification" always answers the most frequent class;
-            "question_answering" answers the context's longest sentence.
+            three, or the longest; "classification" and "sentiment_analysis" always answer the most
+            frequent class; "question_answering" answers the context's longest sentence.
 
     Raises:
         ValueError: For a task that has none.

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tflm.eval.evaluation import check_metrics
+from tflm.eval.evaluation import Predict, check_metrics, run_predict
 from tflm.eval.metrics.base import Metric, Score
 from tflm.eval.metrics.examples import as_list, check_lengths
 from tflm.eval.reports import Example
@@ -61,8 +61,8 @@ class GenerateAndScore(keras.callbacks.Callback):
         every: Score every this many epochs.
         num_shown: Print this many of the first examples with the scores; 0 prints nothing.
         prefix: Start of the keys in the logs.
-        watch: Name of the metric that decides what is best; None is the first. Which direction is
-            better is the metric's own.
+        watch: Name of the metric that decides what is best; None is the first that has a better
+            direction, which a ratio of lengths has not. Which one that is is the metric's own.
         export_on_best: Called with the epoch, from 0, and the watched score whenever that is better
             than all before. What it writes should be written beside and renamed, as `task.export`
             does, since training can end at any time. When it raises, training ends and the score
@@ -75,18 +75,20 @@ class GenerateAndScore(keras.callbacks.Callback):
         hypotheses: The last predictions.
         best: The best watched score over all calls of `fit`, None before the first.
         best_epoch: Its epoch, from 0.
-        monitor: The watched score's key in the logs.
-        mode: "max" or "min", which is better of the watched score.
+        monitor: The watched score's key in the logs; None where no metric has a better direction.
+        mode: "max" or "min", which is better of the watched score; None as `monitor`.
 
     Raises:
         TypeError: When a reference is of the wrong type, or an entry of `metrics` is not a metric.
         ValueError: When there is no example or no metric, when lengths differ, when two metrics
-            share a name, when `watch` is none of them, or when `every` or `num_shown` is too small.
+            share a name, when `watch` is none of them or one of which neither direction is better,
+            when nothing can be best and `export_on_best` is given, or when `every` or `num_shown`
+            is too small.
     """
 
     def __init__(
         self,
-        predict: Callable[[list[Any]], Sequence[Any]],
+        predict: Predict,
         sources: Sequence[Any],
         references: Sequence[Any],
         metrics: Sequence[Metric],
@@ -114,8 +116,16 @@ class GenerateAndScore(keras.callbacks.Callback):
         self.num_shown = num_shown
         self.prefix = prefix
         self._watched = self._find(watch)
-        self.monitor = prefix + self._watched.name
-        self.mode = "max" if self._watched.higher_is_better else "min"
+        self.monitor: str | None = None
+        self.mode: str | None = None
+        if self._watched is not None:
+            self.monitor = prefix + self._watched.name
+            self.mode = "max" if self._watched.higher_is_better else "min"
+        elif export_on_best is not None:
+            raise ValueError(
+                "`export_on_best` needs a metric of which one direction is better. "
+                f"Received: metrics={', '.join(metric.name for metric in self.metrics)}"
+            )
         self.export_on_best = export_on_best
         self._best_value = initial_value_threshold
         self.best: Score | None = None
@@ -140,22 +150,25 @@ class GenerateAndScore(keras.callbacks.Callback):
         if is_due:
             self._keep_best(epoch)
 
-    def _find(self, watch: str | None) -> Metric:
+    def _find(self, watch: str | None) -> Metric | None:
+        """Return the metric that decides what is best, None where none can."""
+        directed = {m.name: m for m in self.metrics if m.higher_is_better is not None}
         if watch is None:
-            return self.metrics[0]
-        for metric in self.metrics:
-            if metric.name == watch:
-                return metric
-        known = ", ".join(metric.name for metric in self.metrics)
-        raise ValueError(f"`watch` must be one of {known}. Received: watch={watch!r}")
+            return next(iter(directed.values()), None)
+        if watch not in directed:
+            known = ", ".join(directed) or "no name, for of none is one direction better"
+            raise ValueError(f"`watch` must be one of {known}. Received: watch={watch!r}")
+        return directed[watch]
 
     def _score(self) -> None:
-        self.hypotheses = _run(self.predict, self.sources)
+        self.hypotheses = run_predict(self.predict, self.sources)
         self.scores = {
             metric.name: metric.score(self.hypotheses, self.references) for metric in self.metrics
         }
 
     def _keep_best(self, epoch: int) -> None:
+        if self._watched is None:
+            return
         score = self.scores[self._watched.name]
         if np.isnan(score.value):
             return
@@ -184,22 +197,6 @@ class GenerateAndScore(keras.callbacks.Callback):
         # A terminal that lacks a character must not end a training run.
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _run(predict: Callable[[list[Any]], Sequence[Any]], sources: list[Any]) -> list[Any]:
-    predictions = predict(list(sources))
-    if isinstance(predictions, (str, bytes)) or not hasattr(predictions, "__iter__"):
-        raise TypeError(
-            "`predict` must return a list with one prediction for each source. "
-            f"Received: {type(predictions).__name__}"
-        )
-    predictions = list(predictions)
-    if len(predictions) != len(sources):
-        raise ValueError(
-            "`predict` must return one prediction for each source. "
-            f"Received: {len(predictions)} predictions for {len(sources)} sources"
-        )
-    return predictions
 
 
 def _text(value: Any) -> str:

@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tflm.eval.metrics.base import Metric
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.calibration import AUROC, BrierScore, CalibrationError
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.classification import Accuracy, MatthewsCorrelation
 from tflm.eval.metrics.cmrc import CmrcExactMatch, CmrcF1
 from tflm.eval.metrics.diversity import Distinct, Repetition
+from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.languages import base_language
 from tflm.eval.metrics.lengths import EmptyShare, LengthRatio, TruncatedShare
+from tflm.eval.metrics.perplexity import BitsPer, Perplexity
 from tflm.eval.metrics.precision_recall import F1, Precision, Recall
 from tflm.eval.metrics.rouge import ROUGE
 from tflm.eval.metrics.squad import SquadExactMatch, SquadF1
@@ -27,16 +30,16 @@ def _f1(language: str, labels: Sequence[str]) -> Metric:
     return CmrcF1() if base_language(language) == "zh" else SquadF1()
 
 
-_FACTORIES: dict[str, Factory] = {
+_OF_TEXTS: dict[str, Factory] = {
     "bleu": lambda language, labels: BLEU(language),
     "bleu_lc": lambda language, labels: BLEU(language, lowercase=True),
     "chrf": lambda language, labels: CHRF(),
     "chrf++": lambda language, labels: CHRF(word_order=2),
     "ter": lambda language, labels: TER(language),
-    "rouge1": lambda language, labels: ROUGE("rouge1", language),
-    "rouge2": lambda language, labels: ROUGE("rouge2", language),
-    "rougeL": lambda language, labels: ROUGE("rougeL", language),
-    "rougeLsum": lambda language, labels: ROUGE("rougeLsum", language),
+    "rouge1": lambda language, labels: ROUGE("rouge1", language or None),
+    "rouge2": lambda language, labels: ROUGE("rouge2", language or None),
+    "rougeL": lambda language, labels: ROUGE("rougeL", language or None),
+    "rougeLsum": lambda language, labels: ROUGE("rougeLsum", language or None),
     "exact_match": _exact_match,
     "f1": _f1,
     "exact_match_squad2": lambda language, labels: Squad2ExactMatch(name="exact_match_squad2"),
@@ -47,6 +50,10 @@ _FACTORIES: dict[str, Factory] = {
     "recall_macro": lambda language, labels: Recall(labels),
     "f1_macro": lambda language, labels: F1(labels),
     "f1_micro": lambda language, labels: F1(labels, average="micro"),
+    "f1_weighted": lambda language, labels: F1(labels, average="weighted"),
+    "auroc": lambda language, labels: AUROC(labels),
+    "ece": lambda language, labels: CalibrationError(labels),
+    "brier": lambda language, labels: BrierScore(labels),
     "distinct1": lambda language, labels: Distinct(1),
     "distinct2": lambda language, labels: Distinct(2),
     "repetition4": lambda language, labels: Repetition(4),
@@ -54,18 +61,30 @@ _FACTORIES: dict[str, Factory] = {
     "empty": lambda language, labels: EmptyShare(),
     "truncated": lambda language, labels: TruncatedShare(),
 }
+_OF_LIKELIHOODS: dict[str, Factory] = {
+    "perplexity": lambda language, labels: Perplexity(),
+    "word_perplexity": lambda language, labels: Perplexity(unit="word"),
+    "bits_per_character": lambda language, labels: BitsPer("character"),
+    "bits_per_byte": lambda language, labels: BitsPer("byte"),
+}
+_FACTORIES = {**_OF_TEXTS, **_OF_LIKELIHOODS}
+_READ = {"texts": _OF_TEXTS, "likelihoods": _OF_LIKELIHOODS}
 _GROUPS = {
-    "rouge": ("rouge1", "rouge2", "rougeL"),
+    "rouge": ("rouge1", "rouge2", "rougeL", "rougeLsum"),
     "squad": ("exact_match", "f1"),
     "squad2": ("exact_match_squad2", "f1_squad2"),
     "diversity": ("distinct1", "distinct2", "repetition4"),
 }
+# What each task is judged by when the user names nothing. Translation has the three that sacreBLEU
+# prints, cased: lower-cased BLEU is another scale and has to be asked for.
 _TASKS = {
     "translation": ("bleu", "chrf", "ter"),
-    "summarization": ("rouge1", "rouge2", "rougeL", "length_ratio"),
+    "summarization": ("rouge1", "rouge2", "rougeL", "rougeLsum", "length_ratio", "empty"),
     "question_answering": ("exact_match", "f1"),
     "classification": ("accuracy", "f1_macro", "mcc"),
+    "sentiment_analysis": ("accuracy", "f1_macro", "mcc"),
     "generation": ("distinct1", "distinct2", "repetition4", "empty"),
+    "causal_lm": ("perplexity", "bits_per_character", "bits_per_byte"),
 }
 
 
@@ -98,25 +117,75 @@ def metrics_named(
     """Return the metrics of these names, each once, in their order.
 
     Args:
-        names: Names as in `metric_names`; "rouge" stands for ROUGE-1, ROUGE-2 and ROUGE-L.
-        target_language: Code of the language of the text.
+        names: Names as in `metric_names`; "rouge" stands for ROUGE-1, 2, L and Lsum.
+        target_language: Code of the language of the text. It may be "" where no metric splits text
+            by it: of those named here BLEU, TER, exact match and F1 do, and ROUGE looks at the text
+            instead.
         labels: The labels of a classification, for the metrics that need them.
 
     Raises:
-        ValueError: For an unknown name; the message lists the known ones.
+        ValueError: For an unknown name, where the message lists the known ones; a
+            `target_language` that is no language code; or too few labels for a metric of labels.
+        ImportError: When a metric needs a package that is not installed.
     """
-    found: dict[str, Metric] = {}
+    return [_FACTORIES[name](target_language, labels) for name in _single_names(names)]
+
+
+def check_reads(names: Iterable[str], reads: str) -> None:
+    """Check that all metrics of these names read the same kind of predictions.
+
+    Args:
+        names: Names as in `metric_names`.
+        reads: "texts" (or labels, which are texts) or "likelihoods".
+
+    Raises:
+        ValueError: When a name is unknown, or the metric reads something else.
+    """
+    for name in _single_names(names):
+        if name not in _READ[reads]:
+            known = ", ".join(sorted(_READ[reads]))
+            raise ValueError(
+                f"`metric` must be one that reads {reads}: {known}. Received: metric={name!r}"
+            )
+
+
+def _single_names(names: Iterable[str]) -> list[str]:
+    """Return the names with groups spread, each once."""
+    found: dict[str, None] = {}
     for name in names:
         for single in _GROUPS.get(name, (name,)):
             if single not in _FACTORIES:
                 known = ", ".join(metric_names())
                 raise ValueError(f"`metric` must be one of {known}. Received: metric={name!r}")
-            if single not in found:
-                found[single] = _FACTORIES[single](target_language, labels)
-    return list(found.values())
+            found[single] = None
+    return list(found)
 
 
-def labels_of(references: Sequence[str | Sequence[str]]) -> tuple[str, ...]:
-    """Return the labels that occur in the references, sorted."""
-    texts = ([entry] if isinstance(entry, str) else entry for entry in references)
-    return tuple(sorted({text for entry in texts for text in entry}))
+def metrics_for(task: str, target_language: str, labels: Sequence[str] = ()) -> list[Metric]:
+    """Return the field's usual metrics of a task.
+
+    Args:
+        task: Name of the task. "translation" has BLEU, chrF and TER; "summarization" ROUGE-1, 2, L
+            and Lsum, the ratio of lengths and the share of empty outputs; "question_answering"
+            exact match and F1, CMRC's in Chinese and SQuAD's elsewhere; "classification" and
+            "sentiment_analysis" accuracy, macro F1 and Matthews correlation; "generation"
+            distinct-1 and 2, repetition of 4-grams and the share of empty outputs; "causal_lm"
+            perplexity, and bits per character and byte.
+        target_language: Code of the language that is generated.
+        labels: The labels of a classification.
+
+    Raises:
+        ValueError: For an unknown task, and as `metrics_named`.
+        ImportError: When a metric needs a package that is not installed.
+    """
+    return metrics_named(task_metric_names(task), target_language, labels)
+
+
+def labels_of(texts: Sequence[str | Sequence[str]]) -> tuple[str, ...]:
+    """Return the labels that occur in references or predictions, sorted; with those that a
+    predicted `Label` has probabilities of."""
+    entries = ([entry] if isinstance(entry, str) else entry for entry in texts)
+    found: set[str] = set()
+    for text in (text for entry in entries for text in entry):
+        found |= {str(text), *(text.probabilities if isinstance(text, Label) else ())}
+    return tuple(sorted(found))

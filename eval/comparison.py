@@ -2,13 +2,11 @@
 
 import dataclasses
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import rich.console
 import rich.table
 import rich.text
 
@@ -17,7 +15,8 @@ from tflm.eval.evaluation import as_text, as_texts, check_metrics, scores_with_i
 from tflm.eval.html_parts import cell, page, section, systems_card, table
 from tflm.eval.metrics.base import Metric
 from tflm.eval.metrics.examples import References, as_list, check_lengths
-from tflm.eval.reports import SystemScores, printed_interval, printed_label
+from tflm.eval.printing import as_plain_text, markdown_cell, printed_interval, printed_label
+from tflm.eval.reports import SystemScores
 from tflm.eval.significance import Comparison, approximate_randomization, paired_bootstrap
 
 TESTS = ("bootstrap", "randomization")
@@ -106,11 +105,11 @@ class SideBySide:
     def to_markdown(self) -> str:
         """Return the comparison as Markdown."""
         lines = ["# Comparison", ""]
-        lines += [f"Data: {_cell(self.data)}", ""] if self.data else []
+        lines += [f"Data: {markdown_cell(self.data)}", ""] if self.data else []
         lines += [f"Number of examples: {self.num_examples}", "", f"| {' | '.join(_HEADERS)} |"]
         lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
-        lines += [f"| {' | '.join(map(_cell, row))} |" for row in self.rows()]
-        lines += ["", _cell(self.test) + f"; * is p < {_SIGNIFICANT}.", "", "Settings:", ""]
+        lines += [f"| {' | '.join(map(markdown_cell, row))} |" for row in self.rows()]
+        lines += ["", markdown_cell(self.test) + f"; * is p < {_SIGNIFICANT}.", "", "Settings:", ""]
         lines += [f"- {s.label}: `{s.signature}`" for s in self.systems[0].scores]
         return "\n".join(lines) + "\n"
 
@@ -164,12 +163,7 @@ class SideBySide:
 
     def to_text(self, width: int = 100) -> str:
         """Return the table as plain text for a terminal `width` columns wide."""
-        console = rich.console.Console(
-            file=io.StringIO(), width=width, force_terminal=False, color_system=None
-        )
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get()
+        return as_plain_text(self, width)
 
 
 def compare(
@@ -280,8 +274,3 @@ def _most_different(
     spread = np.nan_to_num(values.max(axis=0) - values.min(axis=0))  # (E,)
     order = np.argsort(-spread, kind="stable")
     return order[spread[order] > 0].tolist()
-
-
-def _cell(text: str) -> str:
-    """Return `text` for a Markdown table: no column bars, no line breaks."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -66,14 +66,24 @@ def bootstrap_all(
     """
     check_level(level)
     values = resampled_values(metrics, statistics, num_resamples, seed)  # (metrics, R)
-    # Resamples in which a score is not defined, one class for AUROC say, are left out.
-    ends = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=1)  # (2, metrics)
+    ends = (percentiles(row, level) for row in values)
     return [
-        Interval(
-            low=float(low), high=float(high), level=level, num_resamples=num_resamples, seed=seed
-        )
-        for low, high in ends.T
+        Interval(low=low, high=high, level=level, num_resamples=num_resamples, seed=seed)
+        for low, high in ends
     ]
+
+
+def percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the ends between which the share `level` of the values lies.
+
+    Resamples in which a score is not defined, AUROC of one label say, are `nan` and left out; where
+    all are, so are both ends.
+    """
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return low, high
 
 
 def resampled_values(

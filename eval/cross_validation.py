@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.evaluation import check_metrics, run_predict
+from tflm.eval.evaluation import Predict, check_metrics, run_predict
 from tflm.eval.metrics.base import Metric, Score
 from tflm.eval.spread import Spread, spread_of
 
 Example = tuple[Any, Any]
-Predict = Callable[[list[Any]], Sequence[Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

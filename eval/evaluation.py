@@ -19,7 +19,7 @@ from tflm.eval.metrics.examples import (
 from tflm.eval.parallel import compute_statistics
 from tflm.eval.reports import Example, Report, SystemScores
 
-Predict = Callable[[list[str]], Sequence[str]]
+Predict = Callable[[list[Any]], Sequence[Any]]
 
 
 def evaluate(
@@ -44,8 +44,8 @@ def evaluate(
         report["bleu"].value
 
     Args:
-        predict_or_hypotheses: A function from a list of sources to as many strings, or those
-            strings. Metrics that read probabilities or labels are given those.
+        predict_or_hypotheses: A function from a list of sources to as many predictions, or those
+            predictions: strings, or whatever else the metrics read.
         sources: What was predicted from. None is allowed with hypotheses; the report then shows no
             sources.
         references: One string, or several, per example; what the metrics read.
@@ -167,30 +167,27 @@ def run_baseline(
     return baseline.predict(sources or [], references)
 
 
-def run_predict(predict: Predict, sources: list[str]) -> list[str]:
-    """Return what `predict` makes of `sources`, after checking that it is one string for each.
+def run_predict(predict: Predict, sources: Sequence[Any]) -> list[Any]:
+    """Return what `predict` makes of `sources`, after checking that it is one for each.
+
+    What a prediction may be is for the metrics to say.
 
     Raises:
-        TypeError: When the result is not a list of strings.
-        ValueError: When there are more or fewer strings than sources.
+        TypeError: When the result is not a list.
+        ValueError: When there are more or fewer predictions than sources.
     """
     predictions = predict(list(sources))
     if isinstance(predictions, (str, bytes)) or not hasattr(predictions, "__iter__"):
         raise TypeError(
-            f"`predict` must return a list of strings. Received: {type(predictions).__name__}"
+            "`predict` must return a list with one prediction for each source. "
+            f"Received: {type(predictions).__name__}"
         )
     predictions = list(predictions)
     if len(predictions) != len(sources):
         raise ValueError(
-            "`predict` must return one string for each source. "
-            f"Received: {len(predictions)} strings for {len(sources)} sources"
+            "`predict` must return one prediction for each source. "
+            f"Received: {len(predictions)} predictions for {len(sources)} sources"
         )
-    for index, prediction in enumerate(predictions):
-        if not isinstance(prediction, str):
-            raise TypeError(
-                "`predict` must return a list of strings. "
-                f"Received: {prediction!r} of type {type(prediction).__name__} at index {index}"
-            )
     return predictions
 
 

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from tflm.eval.baselines import baselines_for
-from tflm.eval.catalog import labels_of, metrics_named, task_metric_names
+from tflm.eval.catalog import check_reads, labels_of, metrics_named, task_metric_names
 from tflm.eval.comparison import SideBySide, compare
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.base import Metric
@@ -29,21 +29,22 @@ def evaluate_files(
         hypotheses: The file of what was predicted.
         references: Files of what was expected; several are several references of each example.
         sources: The file of what was predicted from.
-        target_language: Code of the language of the hypotheses.
+        target_language: Code of the language of the hypotheses; only metrics that split text into
+            words need it.
         task: It chooses the metrics when none is named, and the baselines.
         metrics: Names of metrics, see `tflm.eval.catalog`.
         baseline: Also score the trivial systems of the task.
 
     Raises:
         FileNotFoundError: When a file does not exist.
-        ValueError: When files differ in length, a name is unknown, or `target_language` is empty.
+        ValueError: When files differ in length, a name is unknown, or a metric needs the
+            language and it is empty.
     """
-    check_language(target_language)
     texts, expected = read_lines(hypotheses), read_references(references)
     given = [entry[0] for entry in expected] if len(references) == 1 else expected
-    found = metrics_named(
-        metrics or task_metric_names(task), target_language, labels_of([*given, *texts])
-    )
+    names = metrics or task_metric_names(task)
+    check_reads(names, "texts")
+    found = metrics_named(names, target_language, labels_of([*given, *texts]))
     report = evaluate(
         texts,
         None if sources is None else read_lines(sources),
@@ -56,19 +57,6 @@ def evaluate_files(
         baselines=baselines_for(task) if baseline else (),
     )
     return report, found
-
-
-def check_language(target_language: str) -> None:
-    """Check that the language of the output is named: metrics split its text by it.
-
-    Raises:
-        ValueError: When it is not.
-    """
-    if not target_language:
-        raise ValueError(
-            "`target_language` must be given, 'de' or 'zh' say: metrics split text by it. "
-            "Received: ''"
-        )
 
 
 def compare_paths(
@@ -117,14 +105,15 @@ def compare_paths(
     if inputs is None and first is not None:
         inputs = first.sources or None
     language = target_language or (first.target_language if first else "")
-    check_language(language)
     names = metrics or ([score.name for score in first.scores] if first else ())
+    names = names or task_metric_names(task)
+    check_reads(names, "texts")
     everything = [*given, *(text for column in texts.values() for text in column)]
     return compare(
         texts,
         inputs,
         given,
-        metrics_named(names or task_metric_names(task), language, labels_of(everything)),
+        metrics_named(names, language, labels_of(everything)),
         test=test,
         num_resamples=num_resamples,
         seed=seed,

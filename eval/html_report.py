@@ -11,7 +11,8 @@ from tflm.eval.analysis import Analysis, analyze
 from tflm.eval.html_parts import cell, clip_bytes, example_card, page, section, table
 from tflm.eval.metrics.base import Metric
 from tflm.eval.plots import check_matplotlib, plot_by_length, plot_lengths, plot_values
-from tflm.eval.reports import Example, Report, printed_interval, printed_label
+from tflm.eval.printing import printed_interval, printed_label
+from tflm.eval.reports import Example, Report
 
 _NUM_WORST = 20
 _NUM_BEST = 10
@@ -24,16 +25,16 @@ def write_html(report: Report, metrics: Sequence[Metric], *paths: str | os.PathL
     """Write the page of a report, whole or not at all.
 
     Args:
-        report: The report, with its references.
+        report: The report. One without references, of texts that were scored rather than
+            predicted, has no plots and no examples.
         metrics: The metrics it was made with.
         *paths: Files; their folders are made if missing.
 
     Raises:
         ImportError: When matplotlib is not installed.
-        ValueError: When the report has no references.
     """
     check_matplotlib()
-    text = to_html(report, analyze(report, metrics))
+    text = to_html(report, analyze(report, metrics) if report.references else None)
     for path in paths:
         write_page(text, path)
 
@@ -50,16 +51,17 @@ def write_page(text: str, path: str | os.PathLike[str]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def to_html(report: Report, analysis: Analysis) -> str:
-    """Return the page of a report and of what `analyze` found in it."""
+def to_html(report: Report, analysis: Analysis | None) -> str:
+    """Return the page of a report and of what `analyze` found in it, where it has examples."""
     count = f"{report.num_examples:,} example" + ("s" if report.num_examples != 1 else "")
     lead = " · ".join(filter(None, (report.data, count)))
     parts = [f'<p class="soft">{html.escape(lead)}</p>', _scores(report)]
     if report.baselines:
         parts.append(_baselines(report))
-    if 0 < len(analysis.classes) <= _MAX_CLASSES:
-        parts.append(_confusion(analysis))
-    parts += [_plots(analysis), *_extremes(report, analysis), _all_examples(report, analysis)]
+    if analysis is not None:
+        if 0 < len(analysis.classes) <= _MAX_CLASSES:
+            parts.append(_confusion(analysis))
+        parts += [_plots(analysis), *_extremes(report, analysis), _all_examples(report, analysis)]
     parts.append(_details(report))
     return page("Evaluation" + (f": {report.task}" if report.task else ""), parts)
 
@@ -87,12 +89,11 @@ def _scores(report: Report) -> str:
 
 
 def _baselines(report: Report) -> str:
-    headers = ("system", *(printed_label(score) for score in report.scores))
-    systems = [("this system", report.scores)]
-    systems += [(system.label, system.scores) for system in report.baselines]
+    headers = ("metric", "this system", *(system.label for system in report.baselines))
+    systems = [report.scores, *(system.scores for system in report.baselines)]
     rows = [
-        (cell(label), *(cell(score.format_value(), "number") for score in scores))
-        for label, scores in systems
+        (cell(printed_label(scores[0])), *(cell(s.format_value(), "number") for s in scores))
+        for scores in zip(*systems, strict=True)
     ]
     return section(
         "Beside trivial systems", table(headers, rows, "fit"), note="On the same examples."
@@ -155,7 +156,10 @@ def _extremes(report: Report, analysis: Analysis) -> list[str]:
 
 
 def _card(index: int, example: Example, analysis: Analysis, language: str) -> str:
-    return example_card(f"#{index + 1} · {analysis.values[index]:.1f}", example, language)
+    heading = f"#{index + 1}"
+    if not analysis.classes:  # all that are shown are wrong
+        heading += f" · {analysis.values[index]:.{analysis.digits}f}"
+    return example_card(heading, example, language)
 
 
 def _all_examples(report: Report, analysis: Analysis) -> str:
@@ -167,7 +171,7 @@ def _all_examples(report: Report, analysis: Analysis) -> str:
         texts = [example.source] if report.sources else []
         texts += [example.hypothesis, "\n".join(example.references)]
         value = analysis.values[index]
-        shown = f"{value:.1f}" if np.isfinite(value) else ""
+        shown = f"{value:.{analysis.digits}f}" if np.isfinite(value) else ""
         cells = [cell(str(index + 1), "number"), cell(shown, "number")]
         rows.append(cells + [cell(clip_bytes(text, limit)) for text in texts])
     several = "All" if len(examples) == report.num_examples else f"The first {len(examples):,}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflm.eval.analysis import LengthBin
-from tflm.eval.reports import printed_label
+from tflm.eval.printing import printed_label
 
 # matplotlib wants colours it can parse; each stands for a colour of the page.
 _INK, _ACCENT, _SECOND, _GRID = "#010101", "#020202", "#030303", "#040404"
@@ -89,12 +89,7 @@ def plot_by_length(bins: Sequence[LengthBin], length_of: str) -> str:
             axes.set_title(name)
             axes.set_xlabel(f"tokens in the {length_of}")
 
-    return _svg(
-        draw,
-        (3.9 * columns, 2.6 * rows),
-        "by-length",
-        "Scores by length, with confidence intervals",
-    )
+    return _svg(draw, (3.9 * columns, 2.6 * rows), "by-length", _BY_LENGTH)
 
 
 def plot_values(values: np.ndarray, label: str) -> str:
@@ -120,7 +115,8 @@ def plot_lengths(outputs: np.ndarray, references: np.ndarray) -> str:
         clipped = [np.minimum(lengths, longest) for lengths in (references, outputs)]
         axes.hist(clipped[0], edges, color=_SECOND, alpha=0.55, label="reference")
         axes.hist(clipped[1], edges, histtype="step", color=_ACCENT, lw=1.8, label="output")
-        axes.set_xlabel("tokens")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("tokens; the longest texts are in the last bar")
         axes.set_ylabel("examples")
         axes.legend()
 

@@ -9,24 +9,29 @@ A report is a folder of four files.
 """
 
 import dataclasses
-import io
 import json
 import os
 import pathlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import rich.console
 import rich.table
 import rich.text
 
 from tflm.eval.metrics.base import Score
+from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.lengths import Output
+from tflm.eval.metrics.squad2 import Answer
+from tflm.eval.printing import (
+    as_plain_text,
+    escape_line,
+    markdown_cell,
+    printed_interval,
+    printed_label,
+    unescape_line,
+)
 
 _HEADERS = ("metric", "score", "interval", "signature")
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
-_UNESCAPES = {escaped: text for text, escaped in _ESCAPES.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,13 +149,16 @@ class Report:
         title = "Evaluation" + (f": {self.task}" if self.task else "")
         lines = [f"# {title}", "", f"Number of examples: {self.num_examples}", ""]
         if self.data:
-            lines[2:2] = [f"Data: {_cell(self.data)}", ""]
+            lines[2:2] = [f"Data: {markdown_cell(self.data)}", ""]
         lines += [f"| {' | '.join(_HEADERS)} |", "| --- | ---: | ---: | --- |"]
-        lines += [f"| {' | '.join(map(_cell, _row(score)))} |" for score in self.scores]
+        lines += [f"| {' | '.join(map(markdown_cell, _row(score)))} |" for score in self.scores]
         lines += self._baseline_lines()
         if self.settings:
             lines += ["", "## Settings", "", "| setting | value |", "| --- | --- |"]
-            lines += [f"| {_cell(key)} | {_cell(str(v))} |" for key, v in self.settings.items()]
+            lines += [
+                f"| {markdown_cell(key)} | {markdown_cell(str(v))} |"
+                for key, v in self.settings.items()
+            ]
         if self.examples:
             lines += ["", "## Examples"]
         for example in self.examples:
@@ -165,18 +173,13 @@ class Report:
         rows = [("**this system**", *(score.format_value() for score in self.scores))]
         for system in self.baselines:
             rows.append((system.label, *(score.format_value() for score in system.scores)))
-        lines = ["", "## Baselines", "", f"| {' | '.join(map(_cell, headers))} |"]
+        lines = ["", "## Baselines", "", f"| {' | '.join(map(markdown_cell, headers))} |"]
         lines.append(f"| --- |{' ---: |' * len(self.scores)}")
-        return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+        return lines + [f"| {' | '.join(map(markdown_cell, row))} |" for row in rows]
 
     def to_text(self, width: int = 100) -> str:
         """Return the table of scores as plain text for a terminal `width` columns wide."""
-        console = rich.console.Console(
-            file=io.StringIO(), width=width, force_terminal=False, color_system=None
-        )
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get()
+        return as_plain_text(self, width)
 
     def __rich__(self) -> rich.table.Table:
         """Let `rich` print a report as a table."""
@@ -240,10 +243,9 @@ class Report:
 
     def _example_lines(self) -> Iterator[str]:
         for example in self.all_examples():
-            row = dict(vars(example))
-            if (truncated := getattr(example.hypothesis, "truncated", None)) is not None:
-                row["truncated"] = truncated
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            # What an `Output`, a `Label` or an `Answer` knows beside its text.
+            known = getattr(example.hypothesis, "__dict__", {})
+            yield json.dumps({**vars(example), **known}, ensure_ascii=False) + "\n"
 
     @classmethod
     def read(cls, directory: str | os.PathLike[str]) -> "Report":
@@ -260,6 +262,7 @@ class Report:
             )
         values = json.loads((directory / "report.json").read_text(encoding="utf-8"))
         lines = (directory / "hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        texts = [unescape_line(line) for line in lines]
         rows = _read_examples(directory / "examples.jsonl")
         sources = tuple(row["source"] for row in rows)
         return cls(
@@ -271,7 +274,7 @@ class Report:
                 Example(entry["source"], entry["hypothesis"], tuple(entry["references"]))
                 for entry in values["examples"]
             ),
-            hypotheses=_with_flags(map(unescape_line, lines), rows),
+            hypotheses=tuple(map(_as_predicted, texts, rows)) if rows else tuple(texts),
             sources=sources if any(sources) else (),
             references=tuple(tuple(row["references"]) for row in rows),
             # Reports of the first release lack these two and examples.jsonl.
@@ -293,42 +296,19 @@ def find_score(scores: tuple[Score, ...], name: str) -> Score:
     raise KeyError(f"`name` must be one of {known}. Received: name={name!r}")
 
 
-def printed_label(score: Score) -> str:
-    """Return the label of a score, with its direction where less is better."""
-    return f"{score.label} (lower is better)" if score.higher_is_better is False else score.label
-
-
-def printed_interval(score: Score) -> str:
-    """Return the interval of a score in brackets, nothing where it has none."""
-    if score.interval is None:
-        return ""
-    low, high, digits = score.interval.low, score.interval.high, score.digits
-    return f"[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def escape_line(text: str) -> str:
-    """Return `text` on one line: line breaks as `\\n` and `\\r`, a backslash as `\\\\`."""
-    return re.sub(r"[\\\n\r]", lambda match: _ESCAPES[match[0]], text)
-
-
-def unescape_line(line: str) -> str:
-    """Return the text that `escape_line` put on one line."""
-    return re.sub(r"\\[\\nr]", lambda match: _UNESCAPES[match[0]], line)
-
-
 def _read_examples(path: pathlib.Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
-def _with_flags(texts: Iterable[str], rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Texts that know whether they were cut, where the examples say."""
-    if not rows or "truncated" not in rows[0]:
-        return tuple(texts)
-    return tuple(
-        Output(text, truncated=row["truncated"]) for text, row in zip(texts, rows, strict=True)
-    )
+def _as_predicted(text: str, row: Mapping[str, Any]) -> str:
+    """Return a text with what its row knows of it beside."""
+    if "truncated" in row:
+        return Output(text, truncated=row["truncated"])
+    if "no_answer_probability" in row:
+        return Answer(text, row["no_answer_probability"])
+    return Label(text, row["probabilities"]) if "probabilities" in row else text
 
 
 def _row(score: Score) -> tuple[str, str, str, str]:
@@ -336,8 +316,3 @@ def _row(score: Score) -> tuple[str, str, str, str]:
     if score.interval is not None:
         interval = f"{printed_interval(score)} at {100 * score.interval.level:g} %"
     return printed_label(score), f"{score.value:.{score.digits}f}", interval, score.signature
-
-
-def _cell(text: str) -> str:
-    """Return `text` for a Markdown table: no column bars, no line breaks."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -1,6 +1,7 @@
 """What a model must score before it may be published: `"bleu>=30"`."""
 
 import dataclasses
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -44,9 +45,9 @@ class Requirement:
         """
         match = _FORM.fullmatch(text)
         try:
-            if match is None:
-                raise ValueError("no comparison")
-            return cls(match[1], match[2], float(match[3]))
+            if match is None or math.isnan(bound := float(match[3])):
+                raise ValueError("no comparison, or none that can be met")
+            return cls(match[1], match[2], bound)
         except ValueError:
             raise ValueError(
                 "`require` must be a metric, one of >=, <=, >, <, and a number, 'bleu>=30' say. "
@@ -61,6 +62,19 @@ class Requirement:
         return f"{self.metric}{self.comparison}{self.bound:g}"
 
 
+def check_known(requirements: Sequence[Requirement], names: Sequence[str]) -> None:
+    """Check that every requirement is about one of the scores that will be there.
+
+    Raises:
+        ValueError: When one is not; the message lists the names.
+    """
+    for requirement in requirements:
+        if requirement.metric not in names:
+            raise ValueError(
+                f"`require` must name one of {', '.join(names)}. Received: '{requirement}'"
+            )
+
+
 def check_requirements(requirements: Sequence[Requirement], report: Report) -> None:
     """Check that a report meets every requirement.
 
@@ -68,12 +82,7 @@ def check_requirements(requirements: Sequence[Requirement], report: Report) -> N
         ValueError: When the report has no score of that name; the message lists those it has.
         RequirementsNotMet: When a score is out of bounds; the message has every figure.
     """
-    known = [score.name for score in report.scores]
-    for requirement in requirements:
-        if requirement.metric not in known:
-            raise ValueError(
-                f"`require` must name one of {', '.join(known)}. Received: '{requirement}'"
-            )
+    check_known(requirements, [score.name for score in report.scores])
     if all(requirement.is_met(report[requirement.metric]) for requirement in requirements):
         return
     lines = []

@@ -4,7 +4,9 @@ Both tests have sacreBLEU's conventions (`sacrebleu --paired-bs`, `--paired-ar`)
 the same seed, its test statistics, and its p-value (c + 1) / (R + 1), with c the trials as extreme
 as the real difference. One thing differs: a trial that equals the real difference counts as
 extreme, as in Noreen 1989. sacreBLEU leaves ties out, and so finds a system significantly different
-from itself. Legend: R trials, E examples, K statistics of one example.
+from itself. Trials in which a score is not defined (AUROC of one label, say) are left out, and
+where all are, or a real score is not, p is `nan`. Legend: R trials, E examples, K statistics of one
+example.
 """
 
 import dataclasses
@@ -12,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.confidence import check_level, check_paired, resampled_values
-from tflm.eval.metrics.base import Interval, Metric, Score
+from tflm.eval.confidence import check_level, check_paired, percentiles, resampled_values
+from tflm.eval.metrics.base import Interval, Metric, Score, json_number
 
 _MAX_SWAPS = 4_000_000  # entries of the matrix of swaps held at once: 32 MB
 # Differences that are equal in exact arithmetic are so up to rounding only.
@@ -64,10 +66,12 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that `json` writes."""
         return {
-            **dataclasses.asdict(self),
+            **vars(self),
             "baseline": self.baseline.to_dict(),
             "system": self.system.to_dict(),
-            "difference": self.difference,
+            "difference": json_number(self.difference),
+            "p_value": json_number(self.p_value),
+            "interval": None if self.interval is None else self.interval.to_dict(),
         }
 
 
@@ -99,14 +103,14 @@ def paired_bootstrap(
     """
     check_level(level)
     values = resampled_values([metric, metric], [baseline, system], num_resamples, seed)  # (2, R)
-    differences = values[1] - values[0]  # (R,)
+    differences = _defined(values[1] - values[0])  # (R,) or fewer
     sizes = np.abs(differences)
     scores = metric.score_statistics(baseline), metric.score_statistics(system)
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    low, high = percentiles(differences, level)
     return Comparison(
         baseline=scores[0],
         system=scores[1],
-        p_value=_p_value(sizes - sizes.mean(), scores),
+        p_value=_p_value(sizes - sizes.mean() if len(sizes) else sizes, scores),
         test="paired bootstrap",
         num_trials=num_resamples,
         seed=seed,
@@ -151,7 +155,7 @@ def approximate_randomization(
     return Comparison(
         baseline=scores[0],
         system=scores[1],
-        p_value=_p_value(np.abs(differences), scores),
+        p_value=_p_value(_defined(np.abs(differences)), scores),
         test="approximate randomization",
         num_trials=num_trials,
         seed=seed,
@@ -179,8 +183,15 @@ def _swapped_differences(
     ]
 
 
+def _defined(values: np.ndarray) -> np.ndarray:
+    """Return the values that are numbers."""
+    return values[~np.isnan(values)]
+
+
 def _p_value(trials: np.ndarray, scores: tuple[Score, Score]) -> float:
     difference = abs(scores[0].value - scores[1].value)
+    if not len(trials) or np.isnan(difference):
+        return float("nan")
     tie = _TIE * max(abs(score.value) for score in scores)
     num_extreme = int(np.sum(trials >= difference - tie))
     return (num_extreme + 1) / (len(trials) + 1)

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tflm.eval.metrics.base import Score
+from tflm.eval.metrics.base import Score, json_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,12 @@ class Spread:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that `json` writes."""
-        values = {**dataclasses.asdict(self), "values": list(self.values)}
-        return {**values, "mean": self.mean, "deviation": self.deviation}
+        return {
+            **vars(self),
+            "values": list(map(json_number, self.values)),
+            "mean": json_number(self.mean),
+            "deviation": json_number(self.deviation),
+        }
 
 
 def spread(scores: Sequence[Score]) -> Spread:

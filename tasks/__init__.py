@@ -2,6 +2,20 @@
 
 from tflm.tasks.base import Task
 from tflm.tasks.causal_lm import CausalLM
+from tflm.tasks.masked_lm import MaskedLM
+from tflm.tasks.question_answering import QuestionAnswering
+from tflm.tasks.sentiment import SentimentAnalysis
+from tflm.tasks.span_denoising import SpanDenoising
+from tflm.tasks.text_infilling import TextInfilling
 from tflm.tasks.translation import Translation
 
-__all__ = ["CausalLM", "Task", "Translation"]
+__all__ = [
+    "CausalLM",
+    "MaskedLM",
+    "QuestionAnswering",
+    "SentimentAnalysis",
+    "SpanDenoising",
+    "Task",
+    "TextInfilling",
+    "Translation",
+]

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tflm import checkpoints
 from tflm.training.files import write_atomically
 from tflm.training.weights import load_weights, save_weights
 
@@ -299,29 +300,39 @@ class Task(keras.Model):
         )
 
     @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike, **kwargs: Any) -> "Task":
-        """Reads a directory that `save_pretrained` wrote.
+    def from_pretrained(
+        cls, source: str | os.PathLike, revision: str | None = None, **kwargs: Any
+    ) -> "Task":
+        """Reads a directory that `save_pretrained` wrote, or starts from a public checkpoint.
+
+        Of a public checkpoint come the network and the tokenizer; the options of the task are its
+        defaults, and a head is new.
 
         Args:
-            directory: the directory.
+            source: the directory, or what `tflm.checkpoints.from_pretrained` takes: a Hugging Face
+                directory or repository, or a KerasHub preset.
+            revision: of a repository on the Hugging Face Hub.
             **kwargs: passed to the network: `dtype`.
 
         Raises:
-            FileNotFoundError: it holds no complete task.
-            ValueError: it holds another task.
+            FileNotFoundError: there is no such source, or it is not complete.
+            ValueError: it holds another task, or a checkpoint that is not supported.
         """
-        directory = pathlib.Path(directory)
+        directory = pathlib.Path(source)
         path = directory / CONFIG_FILE
         if not path.is_file():
+            is_public = any((directory / name).is_file() for name in checkpoints.CONFIG_FILES)
+            if cls is not Task and (is_public or not directory.exists()):
+                return cls(*checkpoints.from_pretrained(source, revision, **kwargs))
             raise FileNotFoundError(
-                f"`directory` must hold a saved task ({CONFIG_FILE}). Received: {directory}"
+                f"`source` must hold a saved task ({CONFIG_FILE}). Received: {directory}"
             )
         config = json.loads(path.read_text(encoding="utf-8"))
         known = {child.__name__: child for child in subclasses(Task)}
         found = known.get(config.get("task"))
         if found is None or not issubclass(found, cls):
             raise ValueError(
-                f"`directory` must hold a task of class {cls.__name__}. "
+                f"`source` must hold a task of class {cls.__name__}. "
                 f"Received: {config.get('task')!r} in {directory}"
             )
         task = found.from_files(directory, config, **kwargs)

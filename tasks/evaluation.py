@@ -2,27 +2,30 @@
 
 import os
 import pathlib
-import time
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 
 from tflm.data import BadLineReport
 from tflm.eval import Metric, Report, evaluate
 from tflm.eval.baselines import baselines_for
-from tflm.eval.catalog import labels_of, metrics_named, task_metric_names
-from tflm.eval.file_evaluation import check_language
-from tflm.eval.metrics.lengths import Output
-from tflm.eval.requirements import Requirement, check_requirements
+from tflm.eval.catalog import (
+    check_reads,
+    labels_of,
+    metrics_named,
+    task_metric_names,
+    task_names,
+)
+from tflm.eval.requirements import Requirement, check_known, check_requirements
+from tflm.tasks.answering import answer_all, labels_in_order, model_name, source_text
+from tflm.tasks.likelihood import TASK as TEXTS
+from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
 from tflm.tasks.model_card import CARD_FILE, model_card, to_json
 from tflm.tasks.predictor import Predict, open_predictor
 from tflm.tasks.sources import open_split
-
-_TEXTS_PER_STEP = 256  # a multiple of what a predictor answers at once
-_SECONDS_BETWEEN_LINES = 30.0
-_OUTPUTS = ("text", "label", "answer")  # what a signature calls its answer
 
 Pairs = tuple[Sequence[str], Sequence[Any]]
 
@@ -80,17 +83,21 @@ def evaluate_model(
         ValueError: a name is unknown.
     """
     names = metrics or default_metrics(task)
-    found = metrics_named(names, languages[1], labels_of(references))
+    check_reads(names, "texts")
+    metrics_named(names, languages[1], labels_of(references))  # what is wrong shows before the work
     trivial = baselines_for(task) if baseline else ()
-    predict = open_predictor(location)
+    predict, labels = open_predictor(location), labels_in_order(location)
+    answers = answer_all(predict, list(sources), console, labels=labels)
+    # A model may know labels that the data does not have.
+    found = metrics_named(names, languages[1], labels_of([*references, *answers]))
     report = evaluate(
-        lambda texts: answer_all(predict, texts, console),
+        answers,
         sources,
         references,
         found,
         task=f"{task} {'-'.join(languages)}",
         data=data,
-        settings={"model": location.rstrip("/").rpartition("/")[2]},
+        settings={"model": model_name(location)},
         target_language=languages[1],
         baselines=trivial,
     )
@@ -106,73 +113,6 @@ def default_metrics(task: str) -> tuple[str, ...]:
     return (*task_metric_names(task), *(("bleu_lc",) if task == "translation" else ()))
 
 
-def answer_all(predict: Predict, texts: list[str], console: Console | None = None) -> list[str]:
-    """The answer to each text, with progress; an answer knows whether it was cut.
-
-    Texts of like length are answered together, as `Translation.answer` does, so that both make the
-    same batches, and the same strings.
-
-    Args:
-        predict: from texts to answers with their outputs by name.
-        texts: any number.
-        console: where progress goes; nowhere by default.
-    """
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    answers: list[str] = [""] * len(texts)
-    with _Steps(len(texts), console) as steps:
-        for start in range(0, len(order), _TEXTS_PER_STEP):
-            chunk = order[start : start + _TEXTS_PER_STEP]
-            found = predict([texts[i] for i in chunk])
-            for i, answer in zip(chunk, found, strict=True):
-                answers[i] = _output(answer)
-            steps.add(len(chunk))
-    return answers
-
-
-def _output(answer: dict[str, Any]) -> str:
-    name = next((name for name in _OUTPUTS if name in answer), None)
-    if name is None:
-        raise ValueError(
-            f"the model must answer with one of {', '.join(_OUTPUTS)}. "
-            f"Received: {', '.join(sorted(answer)) or 'nothing'}"
-        )
-    if "truncated" not in answer:
-        return str(answer[name])
-    return Output(str(answer[name]), truncated=bool(answer["truncated"]))
-
-
-class _Steps:
-    """A bar on a terminal, a line now and then anywhere else."""
-
-    def __init__(self, total: int, console: Console | None):
-        self._total = total
-        self._console = console
-        self._done = 0
-        self._said = time.monotonic()
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> "_Steps":
-        if self._console is not None and self._console.is_terminal:
-            self._bar = Progress(console=self._console, transient=True)
-            self._bar.add_task("answering", total=self._total)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def add(self, count: int) -> None:
-        """`count` more texts have been answered."""
-        self._done += count
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-        elif self._console is not None and self._done < self._total:
-            if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-                self._said = time.monotonic()
-                self._console.print(f"{self._done} of {self._total} texts answered", soft_wrap=True)
-
-
 def score_for_export(
     predict: Predict,
     evaluate_on: Pairs | str | os.PathLike[str],
@@ -180,6 +120,7 @@ def score_for_export(
     require: Sequence[str] = (),
     *,
     task: str = "translation",
+    labels: Sequence[str] = (),
     data: str = "",
     console: Console | None = None,
 ) -> Report:
@@ -187,19 +128,20 @@ def score_for_export(
 
     Args:
         predict: from texts to answers with their outputs by name.
-        evaluate_on: sources and references, or a file of pairs.
-        target_language: code of the language of the answers; metrics split text by it.
+        evaluate_on: sources and references, or a file of pairs. A source may be a pair of texts,
+            and a reference several.
+        target_language: code of the language of the answers, for metrics that split text.
         require: such as "bleu>=30"; each metric named is computed beside the task's own.
         task: chooses the metrics.
+        labels: of a classifier, in the order of its probabilities.
         data: name of the data; the file's by default.
         console: where progress goes; nowhere by default.
 
     Raises:
-        ValueError: a requirement is malformed or names no metric, the language is not named, or the
-            data holds nothing.
+        ValueError: a requirement is malformed or names no metric, or the data holds
+            nothing.
         RequirementsNotMet: a score is out of bounds.
     """
-    check_language(target_language)
     requirements = [Requirement.parse(text) for text in require]
     if isinstance(evaluate_on, (str, os.PathLike)):
         path = pathlib.Path(evaluate_on)
@@ -207,18 +149,76 @@ def score_for_export(
         sources, references = read_pairs(path, "", ("", ""))
     else:
         sources, references = (list(side) for side in evaluate_on)
-    names = (*default_metrics(task), *(requirement.metric for requirement in requirements))
+    names = default_metrics(task)
+    if task == "question_answering" and not all(references):  # some have no answer
+        names = ("exact_match_squad2", "f1_squad2")
+    names = (*names, *(requirement.metric for requirement in requirements))
+    check_reads(names, "texts")
+    metrics = metrics_named(names, target_language, labels_of(references))
+    check_known(requirements, [metric.name for metric in metrics])  # before the work
+    answers = answer_all(predict, sources, console, labels=labels)
     report = evaluate(
-        lambda texts: answer_all(predict, texts, console),
-        sources,
+        answers,
+        [source_text(source) for source in sources],
         references,
-        metrics_named(names, target_language, labels_of(references)),
+        metrics_named(names, target_language, labels_of([*references, *answers])),
         task=task,
         data=data,
         target_language=target_language,
     )
     check_requirements(requirements, report)
     return report
+
+
+def score_texts_for_export(
+    task: Any, evaluate_on: Any, require: Sequence[str] = (), *, data: str = ""
+) -> Report:
+    """Scores a language model that is about to be exported, and refuses what falls short.
+
+    Args:
+        task: the language model.
+        evaluate_on: texts, or a file or folder of them, read as the task reads it in `fit`.
+        require: such as "perplexity<=30"; each metric named is computed beside the task's own.
+        data: name of the data; the file's by default.
+
+    Raises:
+        TypeError: `evaluate_on` is neither.
+        ValueError: a requirement is malformed or names no metric of likelihoods, or the data holds
+            nothing.
+        RequirementsNotMet: a score is out of bounds.
+    """
+    requirements = [Requirement.parse(text) for text in require]
+    names = (*task_metric_names(TEXTS), *(requirement.metric for requirement in requirements))
+    metrics = likelihood_metrics(names)
+    check_known(requirements, [metric.name for metric in metrics])  # before the work
+    if isinstance(evaluate_on, (str, os.PathLike)):
+        data = data or pathlib.Path(evaluate_on).name
+    rows = list(task.examples(evaluate_on))
+    if any(len(row) != 1 or not isinstance(row[0], str) for row in rows):
+        raise TypeError(
+            "`evaluate_on` must be texts, or a file of them, for a language model. "
+            f"Received: {reprlib.repr(evaluate_on)}"
+        )
+    texts = [text for (text,) in rows]
+    report = likelihood_report(task.likelihoods(texts), texts, metrics, data=data)
+    check_requirements(requirements, report)
+    return report
+
+
+def evaluated_as(task: Any) -> str:
+    """The name under which the catalog of metrics has a task: its class's, or a parent's.
+
+    Raises:
+        ValueError: it has none.
+    """
+    for cls in type(task).__mro__:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()  # CausalLM -> causal_lm
+        if name in task_names():
+            return name
+    raise ValueError(
+        f"`evaluate_on` must be left out unless the task is one of {', '.join(task_names())}. "
+        f"Received: a {type(task).__name__}"
+    )
 
 
 def card_for_export(
@@ -235,15 +235,19 @@ def card_for_export(
 
     Args:
         task: the task.
-        evaluate_on: sources and references, or a file of pairs; `None` scores nothing.
-        target_language: code of the language the task writes.
+        evaluate_on: sources and references, or a file of pairs; of a language model texts, or a
+            file of them; of question answering also raw examples, or a file in SQuAD's format;
+            `None` scores nothing.
+        target_language: code of the language the task writes, for metrics that split text.
         require: such as "bleu>=30".
         data: name of the data; the file's by default.
         training: settings of the run that trained it, its seed among them.
         console: where progress goes; nowhere by default.
 
     Raises:
-        ValueError: there are requirements and nothing to evaluate on.
+        TypeError: a language model is to be evaluated on something else than texts.
+        ValueError: there are requirements and nothing to evaluate on, the task has no metrics, or
+            as `score_for_export`.
         RequirementsNotMet: a score is out of bounds.
     """
     if require and evaluate_on is None:
@@ -253,9 +257,25 @@ def card_for_export(
         )
     report = None
     if evaluate_on is not None:
-        report = score_for_export(
-            task.answers, evaluate_on, target_language, require, data=data, console=console
-        )
+        name = evaluated_as(task)
+        if name == "question_answering" and not isinstance(evaluate_on, tuple):
+            if isinstance(evaluate_on, (str, os.PathLike)):
+                data = data or pathlib.Path(evaluate_on).name
+            rows = task.examples(evaluate_on)
+            evaluate_on = (list(rows), [example.texts for example in rows.examples])
+        if name == TEXTS:
+            report = score_texts_for_export(task, evaluate_on, require, data=data)
+        else:
+            report = score_for_export(
+                task.answers,
+                evaluate_on,
+                target_language,
+                require,
+                task=name,
+                labels=getattr(task, "labels", ()),
+                data=data,
+                console=console,
+            )
     card = model_card(
         type(task).__name__,
         task.description(),

@@ -32,18 +32,14 @@ class PlainTextRun(TrainingRun):
 
         "valid" and "test" are optional.
         """
-        data = {}
-        for split in SPLITS:
-            names = (f"{split}.txt", f"{split}.txt.gz", split)
-            found = next((directory / name for name in names if (directory / name).exists()), None)
-            if found is not None:
-                data[split] = TextFiles(found, settings.documents)
-        if "train" not in data:
-            raise FileNotFoundError(
-                "`data` must hold train.txt, train.txt.gz or a folder train of such files. "
-                f"Received: {directory}"
-            )
-        return data
+        found = {split: find_texts(directory, split) for split in SPLITS}
+        if found["train"] is None:
+            raise _no_split(directory, "train")
+        return {
+            split: TextFiles(path, settings.documents)
+            for split, path in found.items()
+            if path is not None
+        }
 
     def texts(self, split: str) -> list[str]:
         """The texts of a split."""
@@ -68,3 +64,39 @@ class PlainTextRun(TrainingRun):
         return SentencePieceTokenizer.train(
             lines, self.settings.vocab_size, self.settings.algorithm
         )
+
+
+def find_texts(directory: pathlib.Path, split: str) -> pathlib.Path | None:
+    """The file or folder of a split's texts in a directory, `None` where it has none."""
+    names = (f"{split}.txt", f"{split}.txt.gz", split)
+    return next((directory / name for name in names if (directory / name).exists()), None)
+
+
+def read_texts(data: pathlib.Path, split: str, documents: str) -> list[str]:
+    """The texts of a file, or of one split of a directory.
+
+    Args:
+        data: a text file, or a directory as `PlainTextRun.directory_data` reads it.
+        split: of a directory.
+        documents: what a document is, see `TextFiles`; with "none" all is one text.
+
+    Raises:
+        FileNotFoundError: there is no such file or split.
+        ValueError: it holds no text.
+    """
+    path = find_texts(data, split) if data.is_dir() else data
+    if path is None:
+        raise _no_split(data, split)
+    texts = [text for (text,) in TextFiles(path, documents)]
+    if documents == "none":
+        texts = ["".join(texts)]
+    if not any(texts):
+        raise ValueError(f"`data` must hold at least one text. Received: {data}")
+    return texts
+
+
+def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"`data` must hold {split}.txt, {split}.txt.gz or a folder {split} of such files. "
+        f"Received: {directory}"
+    )

@@ -5,10 +5,10 @@
     grpc://host:8500/NAME                             latest version
     grpc://host:8500/NAME/versions/3                  one version; /labels/stable a labelled one
 
-The model's `serving_default` takes a batch of strings, `text`.
+The signature asked for takes a batch of strings, `text`; `serving_default` does by default.
 """
 
-import functools
+import http.client
 import json
 import re
 import reprlib
@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from tflm.tasks.predict_messages import predict_messages
 
 Answer = dict[str, Any]
 Predict = Callable[[list[str]], list[Answer]]
@@ -31,7 +32,6 @@ _REST = re.compile(r"(/.*)?/v1/models/[^/]+(/versions/\d+|/labels/[^/]+)?")
 _GRPC = re.compile(r"/(?P<name>[^/]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
 _METHOD = "/tensorflow.serving.PredictionService/Predict"
 _MAX_MESSAGE = 1 << 30  # bytes
-_REQUEST, _RESPONSE = "PredictRequest", "PredictResponse"
 
 
 def is_address(location: Any) -> bool:
@@ -39,17 +39,19 @@ def is_address(location: Any) -> bool:
     return str(location).startswith(("http://", "https://", "grpc://"))
 
 
-def open_served(address: str) -> Predict:
+def open_served(address: str, signature: str = "") -> Predict:
     """A function from texts to answers, one dict of the signature's outputs per text.
 
     Args:
         address: As above.
+        signature: Name of the signature; the server's default by default.
 
     Raises:
         ValueError: `address` has another form.
         ImportError: It begins with grpc:// and grpcio is not installed.
     """
-    call = _grpc(address) if address.startswith("grpc://") else _rest(address)
+    is_grpc = address.startswith("grpc://")
+    call = _grpc(address, signature) if is_grpc else _rest(address, signature)
 
     def predict(texts: list[str]) -> list[Answer]:
         answers: list[Answer] = []
@@ -67,23 +69,27 @@ def open_served(address: str) -> Predict:
     return predict
 
 
-def _rest(address: str) -> Callable[[list[str]], list[Answer]]:
-    url = urllib.parse.urlsplit(address.rstrip("/"))
-    if not _REST.fullmatch(url.path) or not url.netloc:
+def _rest(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
+    base = address.rstrip("/")
+    url = urllib.parse.urlsplit(base)
+    if not _REST.fullmatch(url.path) or not _is_host(url):
         raise ValueError(
             "`model` must be http://host:port/v1/models/NAME, with /versions/N or /labels/LABEL "
             f"behind it for one version. Received: {address}"
         )
+    named = {"signature_name": signature} if signature else {}
     forms = [_rows, _columns]  # the one that the server last answered is tried first
 
     def call(texts: list[str]) -> list[Answer]:
         refusals = []
         for form in list(forms):
             try:
-                answers = form(f"{address.rstrip('/')}:predict", texts)
+                answers = form(f"{base}:predict", texts, named)
             except _Refused as refused:  # a signature may have an output without a batch dimension
                 refusals.append(str(refused))
                 continue
+            except _NotFound as missing:
+                raise OSError(f"{missing}{_states(base)}") from None
             forms.sort(key=lambda other: other is not form)
             return answers
         raise ValueError(refusals[0])
@@ -91,53 +97,124 @@ def _rest(address: str) -> Callable[[list[str]], list[Answer]]:
     return call
 
 
+def _is_host(url: urllib.parse.SplitResult) -> bool:
+    try:
+        return bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:  # the port is no number
+        return False
+
+
+class _NotFound(Exception):
+    """The server has no such model, or has not loaded it."""
+
+
 class _Refused(Exception):
     """The server says that a request is bad."""
 
 
-def _rows(url: str, texts: list[str]) -> list[Answer]:
-    found = _post(url, {"instances": [{"text": text} for text in texts]}, "predictions")
+def _rows(url: str, texts: list[str], named: dict[str, str]) -> list[Answer]:
+    body = {**named, "instances": [{"text": text} for text in texts]}
     # A single output has no name in rows.
+    found = _post(url, body, "predictions")
     return [row if isinstance(row, dict) else {"text": row} for row in found]
 
 
-def _columns(url: str, texts: list[str]) -> list[Answer]:
-    found = _post(url, {"inputs": {"text": texts}}, "outputs")
-    columns = found if isinstance(found, dict) else {"text": found}
+def _columns(url: str, texts: list[str], named: dict[str, str]) -> list[Answer]:
+    found = _post(url, {**named, "inputs": {"text": texts}}, "outputs")
+    return _answers(found if isinstance(found, dict) else {"text": found}, len(texts))
+
+
+def _answers(columns: dict[str, Any], count: int) -> list[Answer]:
+    """One dict a text; an output without a batch dimension belongs to none and is left out."""
     batched = {
         name: column
         for name, column in columns.items()
-        if isinstance(column, list) and len(column) == len(texts)
+        if isinstance(column, list) and len(column) == count
     }
     return [dict(zip(batched, row, strict=True)) for row in zip(*batched.values(), strict=True)]
 
 
-def _post(url: str, body: dict[str, Any], key: str) -> Any:
+def _post(url: str, body: dict[str, Any], key: str) -> list[Any] | dict[str, Any]:
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-            answer = json.loads(response.read())
+        answer = _json(request, url)
     except urllib.error.HTTPError as error:
         with error:
-            text = " ".join(error.read().decode(errors="replace").split())[:500]
-        message = f"the server refused. Received: {error.code} {error.reason}, {text} from {url}"
-        raise (_Refused(message) if error.code == 400 else OSError(message)) from None
-    except urllib.error.URLError as error:
-        raise ConnectionError(
-            f"`model` must be a server that answers. Received: {error.reason} from {url}"
-        ) from None
-    except json.JSONDecodeError:
-        raise ValueError(f"the server must answer JSON. Received: none from {url}") from None
-    if not isinstance(answer, dict) or key not in answer:
+            received = f"{error.code} {error.reason}, {_error_text(error)} from {url}"
+        if error.code == 400:
+            raise _Refused(f"the server refused the request. Received: {received}") from None
+        if error.code == 404:
+            raise _NotFound(
+                f"`model` must be one that the server has loaded. Received: {received}"
+            ) from None
+        raise OSError(f"the server failed. Received: {received}") from None
+    if not isinstance(answer, dict) or not isinstance(answer.get(key), (list, dict)):
         raise ValueError(
             f"the server must answer with {key!r}. Received: {reprlib.repr(answer)} from {url}"
         )
     return answer[key]
 
 
-def _grpc(address: str) -> Callable[[list[str]], list[Answer]]:
+def _json(request: urllib.request.Request, url: str) -> Any:
+    """The answer to a request.
+
+    Raises:
+        HTTPError: its status is an error.
+        ConnectionError: there is no whole answer, in time.
+        ValueError: it is not JSON.
+    """
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            content = response.read()
+    except urllib.error.HTTPError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            reason = f"no answer in {_TIMEOUT:g} seconds"
+        raise ConnectionError(
+            "`model` must be a server that answers. "
+            f"Received: {_one_line(str(reason)) or type(reason).__name__} from {url}"
+        ) from None
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise ValueError(f"the server must answer JSON. Received: none from {url}") from None
+
+
+def _error_text(error: urllib.error.HTTPError) -> str:
+    """What an error answer says: the text under "error", as TF Serving writes it, or all of it."""
+    try:
+        content = error.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return ""
+    try:
+        content = json.loads(content)["error"]
+    except (ValueError, TypeError, KeyError):
+        pass
+    return _one_line(str(content))
+
+
+def _states(address: str) -> str:
+    """What the server says of its versions of a model, after a comma; nothing where it does not."""
+    try:
+        found = _json(urllib.request.Request(address), address)["model_version_status"]
+        states = [
+            f"version {each['version']} {each['state']} {each['status']['error_message']}".strip()
+            for each in found
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    return f", which has {_one_line('; '.join(states))}" if states else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _grpc(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
     try:
         import grpc
     except ImportError as error:
@@ -146,7 +223,7 @@ def _grpc(address: str) -> Callable[[list[str]], list[Answer]]:
         ) from error
     url = urllib.parse.urlsplit(address.rstrip("/"))
     match = _GRPC.fullmatch(url.path)
-    if match is None or not url.netloc:
+    if match is None or not _is_host(url):
         raise ValueError(
             "`model` must be grpc://host:port/NAME, with /versions/N or /labels/LABEL behind it "
             f"for one version. Received: {address}"
@@ -163,6 +240,7 @@ def _grpc(address: str) -> Callable[[list[str]], list[Answer]]:
     def call(texts: list[str]) -> list[Answer]:
         request = request_class()
         request.model_spec.name = match["name"]
+        request.model_spec.signature_name = signature
         if match["version"]:
             request.model_spec.version.value = int(match["version"])
         if match["label"]:
@@ -172,72 +250,27 @@ def _grpc(address: str) -> Callable[[list[str]], list[Answer]]:
         try:
             outputs = method(request, timeout=_TIMEOUT).outputs
         except grpc.RpcError as error:
-            raise ConnectionError(
-                "`model` must be a server that answers. "
-                f"Received: {error.code().name}, {error.details()} from {address}"
-            ) from None
-        columns = {name: _column(content) for name, content in outputs.items()}
-        rows = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+            name, details = error.code().name, _one_line(error.details() or "")
+            raise _grpc_error(name, f"{name}, {details} from {address}") from None
+        return _answers({name: _column(content) for name, content in outputs.items()}, len(texts))
 
     return call
 
 
-def _column(content: bytes) -> list[Any]:
+def _grpc_error(status: str, received: str) -> Exception:
+    """The error that REST raises for the same status."""
+    if status in ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"):
+        return ValueError(f"the server refused the request. Received: {received}")
+    if status == "NOT_FOUND":
+        return OSError(f"`model` must be one that the server has loaded. Received: {received}")
+    if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+        return ConnectionError(f"`model` must be a server that answers. Received: {received}")
+    return OSError(f"the server failed. Received: {received}")
+
+
+def _column(content: bytes) -> Any:
     values = tf.make_ndarray(type(tf.make_tensor_proto(0)).FromString(content))
     if values.dtype == object:
-        return np.vectorize(bytes.decode, otypes=[object])(values).tolist()
+        decode = np.vectorize(lambda text: text.decode(errors="replace"), otypes=[object])
+        return decode(values).tolist()
     return values.tolist()
-
-
-@functools.cache
-def predict_messages() -> tuple[Any, Any]:
-    """The classes of `PredictRequest` and `PredictResponse`, as far as a text model needs them.
-
-    They are TF Serving's messages on the wire (`apis/predict.proto`, `apis/model.proto`), with each
-    tensor as the bytes of its TensorProto: the wire makes no difference between a message and
-    bytes. They are in a pool of their own, so the package `tensorflow-serving-api` may be imported
-    in the same process.
-    """
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tflm/predict.proto", package="tflm.serving", syntax="proto3"
-    )
-    _message(file, "Version", ("value", 1, "int64", ""))
-    _message(
-        file,
-        "ModelSpec",
-        ("name", 1, "string", ""),
-        ("version", 2, "message", "Version"),
-        ("signature_name", 3, "string", ""),
-        ("version_label", 4, "string", ""),
-    )
-    for name, field, number in ((_REQUEST, "inputs", 2), (_RESPONSE, "outputs", 1)):
-        spec_number = 3 - number
-        message = _message(file, name, ("model_spec", spec_number, "message", "ModelSpec"))
-        entry = message.nested_type.add(name=f"{field.capitalize()}Entry")
-        entry.options.map_entry = True
-        _field(entry, "key", 1, "string")
-        _field(entry, "value", 2, "bytes")
-        repeated = _field(message, field, number, "message", f"{name}.{entry.name}")
-        repeated.label = repeated.LABEL_REPEATED
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    found = (pool.FindMessageTypeByName(f"{file.package}.{name}") for name in (_REQUEST, _RESPONSE))
-    request, response = map(message_factory.GetMessageClass, found)
-    return request, response
-
-
-def _message(file: Any, name: str, *fields: tuple[str, int, str, str]) -> Any:
-    message = file.message_type.add(name=name)
-    for field in fields:
-        _field(message, *field)
-    return message
-
-
-def _field(message: Any, name: str, number: int, kind: str, type_name: str = "") -> Any:
-    kinds = descriptor_pb2.FieldDescriptorProto
-    field = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL)
-    field.type = getattr(kinds, f"TYPE_{kind.upper()}")
-    if type_name:
-        field.type_name = f".tflm.serving.{type_name}"
-    return field

@@ -209,7 +209,7 @@ def test_what_cannot_be_trained_is_refused(arguments, message, tmp_path):
     ("arguments", "message"),
     [
         (["--model", "transformer/huge"], r"one of \['transformer/tiny'.*'transformer/huge'"),
-        (["--model", "rnn/tiny"], r"one of \[.*'transformer'\], a slash and a preset.*'rnn/tiny'"),
+        (["--model", "rnn/tiny"], r"one of .*'transformer'.*, a slash and a preset.*'rnn/tiny'"),
         (["--set", "foo=1"], r"`set` must name one of \[.*'warmup_steps'\]. Received: 'foo=1'"),
         (["--set", "epochs=many"], r"`set` must give epochs a value of type int.*'epochs=many'"),
     ],
@@ -346,7 +346,7 @@ def test_files_and_names_that_do_not_fit_are_refused(files, tmp_path):
         ([*hypotheses, *references], "`target_language` must be given, 'de' or 'zh' say"),
         ([*hypotheses, "--target-language", "zh"], "`references` must name at least one file"),
         ([*scoring(files), "--metric", "meteor"], "`metric` must be one of accuracy"),
-        ([*scoring(files), "--task", "chess"], "`task` must be one of classification"),
+        ([*scoring(files), "--task", "chess"], "`task` must be one of causal_lm, classification"),
         ([*scoring(files), "--json", "--markdown"], "`json` and `markdown` must not be given"),
         (["evaluate", "http://h/m", "--languages", "en-zh"], "`data`"),
     ):
@@ -448,6 +448,50 @@ def test_lines_are_answered_in_chunks():
     assert list(chunks([], 3)) == []
 
 
+# language models
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    """A language model with fresh weights, and a file of texts for it."""
+    from tflm.models.gpt2 import GPT2, Config
+    from tflm.tasks import CausalLM
+    from tflm.tokenizers import SentencePieceTokenizer
+
+    folder = tmp_path_factory.mktemp("language_model")
+    texts = ["To be, or not to be.", "公园很大。"]
+    (folder / "test.txt").write_text("\n\n".join(texts) + "\n")
+    tokenizer = SentencePieceTokenizer.train(texts * 9, 290, "char")
+    sizes = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3, "num_layers": 1, "max_length": 32}
+    CausalLM(GPT2(Config(tokenizer.vocab_size, **sizes)), tokenizer).save_pretrained(
+        folder / "model"
+    )
+    return folder
+
+
+def test_a_language_model_is_scored_on_plain_text(language_model):
+    arguments = ["evaluate", language_model / "model", "--task", "causal_lm"]
+    for data in (language_model, language_model / "test.txt"):
+        done = tflm(*arguments, "--data", data, "--json")
+        assert done.code == 0, done.err
+        report = json.loads(done.out)
+        names = [score["name"] for score in report["scores"]]
+        assert names == ["perplexity", "bits_per_character", "bits_per_byte"]
+        assert (report["task"], report["num_examples"]) == ("causal_lm", 2)
+    error = refused(*arguments, "--data", language_model, "--languages", "en-de")
+    assert "`baseline`, `languages` and `swap` must be left out for a language model" in error
+    error = refused(*arguments, "--data", language_model, "--split", "valid")
+    assert "`data` must hold valid.txt, valid.txt.gz or a folder valid" in error
+
+
+def test_a_language_model_is_scored_before_it_is_exported(language_model, tmp_path):
+    arguments = ["export", language_model / "model", tmp_path / "out", "--data", language_model]
+    done = tflm(*arguments, "--require", "perplexity<=1.5")
+    assert done.code == 3
+    assert "perplexity<=1.5  NOT MET: Perplexity" in done.err
+    assert not list(tmp_path.rglob("saved_model.pb"))
+
+
 # models and help
 
 
@@ -460,6 +504,10 @@ def test_the_zoo_is_listed(monkeypatch):
     rows = {row["name"]: row for row in zoo}
     assert rows["transformer/tiny"]["hidden_dim"] == 128
     assert rows["transformer/big"]["parameters"] > rows["transformer/base"]["parameters"] > 5e7
+    assert rows["bert/base"]["opens"] == ["bert", "BertBackbone"]
+    assert {"llama", "mistral", "qwen2", "qwen3"} <= set(rows["llama/llama2_7b"]["opens"])
+    assert rows["transformer/base"]["opens"] == []
+    assert re.search(r"^bert +bert, BertBackbone", done.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,14 @@ def test_every_package_is_listed():
 
 def test_the_lock_pins_every_dependency_by_hash_and_names_no_index_or_path():
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pinned = set(re.findall(r"^([a-z0-9-]+)==\S+(?: ;[^\n]*)? \\\n    --hash=", lock, re.MULTILINE))
+    name = r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?=="
+    hashed = name + r"\S+(?: ;[^\n]*)? \\\n    --hash="
+    pinned = set(re.findall(hashed, lock, re.MULTILINE))
     extras = PROJECT["project"]["optional-dependencies"]
     locked = [extras[name] for name in extras.keys() - {"parity", "lm-eval"}]  # those are peers
     wanted = [*PROJECT["project"]["dependencies"], *(name for extra in locked for name in extra)]
     assert {re.match(r"[\w-]+", name)[0] for name in wanted} - {"tflm"} <= pinned
-    assert len(pinned) == len(set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)))
+    assert len(pinned) == len(set(re.findall(name, lock, re.MULTILINE)))
     assert not re.search(r"://|--(?:extra-)?index|--find-links|@ |(?<=[\s\"'])/\w", lock)
 
 

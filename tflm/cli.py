@@ -98,7 +98,9 @@ def train(
 
 
 _METRIC_HELP = "A metric by name, rouge say; may be repeated. The task's own by default."
-_TASK_HELP = "translation, summarization, question_answering, classification or generation."
+_TASK_HELP = (
+    "translation, summarization, question_answering, classification, generation or causal_lm."
+)
 
 
 @app.command()
@@ -131,7 +133,7 @@ def evaluate(
     target_language: Annotated[
         str, typer.Option(help="With --hypotheses: the language they are in, zh say.")
     ] = "",
-    task: Annotated[str, typer.Option(help=_TASK_HELP)] = "translation",
+    task: Annotated[str, typer.Option(help=f"The run's own by default; {_TASK_HELP}")] = "",
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC_HELP)] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Also score the task's trivial systems.")
@@ -165,7 +167,7 @@ def evaluate(
             references or [],
             sources,
             target_language=target_language,
-            task=task,
+            task=task or "translation",
             metrics=metric or (),
             baseline=baseline,
         )
@@ -197,9 +199,18 @@ def _evaluate_model(
 
     from tflm.data import BadLineReport
     from tflm.tasks.evaluation import evaluate_model, read_pairs
-    from tflm.tasks.predictor import run_languages
+    from tflm.tasks.predictor import run_languages, run_settings
     from tflm.tasks.sources import language_pair
 
+    settings = run_settings(pathlib.Path(model))
+    task = task or settings.get("task", "translation")
+    if task == "causal_lm":
+        if baseline or languages or swap:
+            raise ValueError(
+                "`baseline`, `languages` and `swap` must be left out for a language model. "
+                f"Received: baseline={baseline}, languages={languages!r}, swap={swap}"
+            )
+        return _evaluate_texts(model, data, split, settings, metrics)
     report = BadLineReport()
     pair = language_pair(languages) if languages else run_languages(model)
     sources, references = read_pairs(
@@ -219,6 +230,16 @@ def _evaluate_model(
     if report.total:
         typer.echo(report.summary(), err=True)
     return found
+
+
+def _evaluate_texts(
+    model: str, data: pathlib.Path, split: str, settings: dict[str, Any], metrics: Any
+) -> Any:
+    from tflm.tasks.likelihood import evaluate_likelihood
+    from tflm.tasks.plain_text_run import read_texts
+
+    texts = read_texts(data, split, settings.get("documents", "line"))
+    return evaluate_likelihood(model, texts, metrics=metrics, data=data.name)
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:
@@ -343,16 +364,21 @@ def export(
         raise ValueError(f"`dtype` must be float32 or bfloat16. Received: dtype={dtype!r}")
 
     from tflm.tasks import Task
-    from tflm.tasks.evaluation import read_pairs
+    from tflm.tasks.evaluation import evaluated_as, read_pairs
+    from tflm.tasks.plain_text_run import read_texts
     from tflm.tasks.predictor import run_languages, run_settings, task_directory
     from tflm.tasks.sources import language_pair
 
     task: Any = Task.from_pretrained(task_directory(run))
     options: dict[str, Any] = {}
+    settings = run_settings(run)
     if data is not None:
-        pair = language_pair(languages) if languages else run_languages(run)
-        options["evaluate_on"] = read_pairs(data, split, pair)
-        options["target_language"] = pair[1]
+        if evaluated_as(task) == "causal_lm":
+            options["evaluate_on"] = read_texts(data, split, settings.get("documents", "line"))
+        else:
+            pair = language_pair(languages) if languages else run_languages(run)
+            options["evaluate_on"] = read_pairs(data, split, pair)
+            options["target_language"] = pair[1]
         options["data"] = data.name
         options["console"] = Console(stderr=True)
     try:
@@ -362,7 +388,7 @@ def export(
             dtype=dtype,
             freeze=freeze,
             require=require or (),
-            training=run_settings(run),
+            training=settings,
             **options,
         )
     except RequirementsNotMet as short:
@@ -418,28 +444,40 @@ def convert(
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Lists the zoo: architectures, presets, sizes and parameter counts."""
+    """Lists the zoo: architectures, presets, parameter counts, sizes, and what opens as them.
+
+    Then, by architecture, the public checkpoints that `tflm convert` opens: the `model_type` of
+    Hugging Face's `config.json`, or the class of a KerasHub backbone.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from tflm.models import presets
+    from tflm.checkpoints.families import opened_by
+    from tflm.models import find, presets
 
-    found = presets()
+    found = [{**row, "opens": opened_by(find(row["name"])[0])} for row in presets()]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    columns = ("width", "feed-forward", "heads", "vocabulary")
+    style: Any = {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False}  # 80 columns hold it
+    table = Table(**style)
+    table.add_column("model", no_wrap=True)
+    for name in ("params", "layers", "width", "ffn", "heads", "vocab"):
+        table.add_column(name, justify="right", no_wrap=True)
     fields = ("hidden_dim", "ffn_dim", "num_heads", "vocab_size")
-    table = Table("model", "parameters", "layers", *columns)
+    opened = Table("architecture", "opens checkpoints of", **style)
     for row in found:
         layers = (row.get(f"num_{part}layers") for part in ("", "encoder_", "decoder_"))
         table.add_row(
             row["name"],
-            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['parameters'] / 1e6:,.1f} M",
             "+".join(str(number) for number in layers if number is not None),
             *(f"{row[name]:,}" if row.get(name) else "" for name in fields),
         )
-    Console().print(table)
+    for name in dict.fromkeys(row["name"].partition("/")[0] for row in found):
+        kinds = next(row["opens"] for row in found if row["name"].startswith(f"{name}/"))
+        opened.add_row(name, ", ".join(kinds) or "none: it is trained here")
+    Console().print(table, opened, sep="\n\n")
 
 
 def chunks(lines: Any, size: int) -> Any:

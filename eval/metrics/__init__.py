@@ -6,8 +6,8 @@ from tflm.eval.metrics.calibration import AUROC, BrierScore, CalibrationError
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.classification import Accuracy, MatthewsCorrelation, confusion_matrix
 from tflm.eval.metrics.cmrc import CmrcExactMatch, CmrcF1
-from tflm.eval.metrics.defaults import metrics_for
 from tflm.eval.metrics.diversity import Distinct, Repetition
+from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.lengths import EmptyShare, LengthRatio, Output, TruncatedShare
 from tflm.eval.metrics.perplexity import BitsPer, Likelihood, Perplexity
 from tflm.eval.metrics.precision_recall import F1, Precision, Recall
@@ -33,6 +33,7 @@ __all__ = [
     "Distinct",
     "EmptyShare",
     "Interval",
+    "Label",
     "LengthRatio",
     "Likelihood",
     "MatthewsCorrelation",
@@ -49,5 +50,4 @@ __all__ = [
     "SquadF1",
     "TruncatedShare",
     "confusion_matrix",
-    "metrics_for",
 ]

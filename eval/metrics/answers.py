@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score, summed
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.examples import References, check_pairs
 
 
@@ -53,15 +53,12 @@ class AnswerMetric(Metric):
             ValueError: When the statistics are those of no example.
         """
         total, num_examples = summed(statistics).tolist()
-        if num_examples < 1:
-            raise ValueError(
-                "`statistics` must be those of at least one example. Received: 0 examples"
-            )
+        count = check_count(num_examples)
         return Score(
             name=self.name,
             label=self._label,
-            value=100 * total / num_examples,
-            num_examples=int(num_examples),
+            value=100 * total / count,
+            num_examples=count,
             signature=self._signature,
         )
 

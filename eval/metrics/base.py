@@ -11,6 +11,7 @@ Legend: E examples, K statistics of one example.
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,16 @@ class Interval:
     level: float
     num_resamples: int
     seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `json` writes and `from_dict` reads."""
+        return {name: json_number(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Interval":
+        """Build the interval that `to_dict` wrote."""
+        read: dict[str, Any] = {name: from_json_number(value) for name, value in values.items()}
+        return cls(**read)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,14 +93,38 @@ class Score:
         return f"{value} [{self.interval.low:.{digits}f}, {self.interval.high:.{digits}f}]"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that `json` writes and `from_dict` reads."""
-        return {**dataclasses.asdict(self), "components": dict(self.components)}
+        """Return plain values that `json` writes and `from_dict` reads.
+
+        JSON has no number that is infinite or none: such a value is the string "inf" or "nan".
+        """
+        return {
+            **vars(self),
+            "value": json_number(self.value),
+            "components": {name: json_number(part) for name, part in self.components.items()},
+            "interval": None if self.interval is None else self.interval.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Score":
         """Build the score that `to_dict` wrote."""
         interval = values["interval"]
-        return cls(**{**values, "interval": None if interval is None else Interval(**interval)})
+        parts = {name: from_json_number(part) for name, part in values["components"].items()}
+        changed = {
+            "value": from_json_number(values["value"]),
+            "components": parts,
+            "interval": None if interval is None else Interval.from_dict(interval),
+        }
+        return cls(**{**values, **changed})
+
+
+def json_number(value: float) -> float | str:
+    """Return a number that JSON can hold, and "inf", "-inf" or "nan" in place of one it cannot."""
+    return value if math.isfinite(value) else str(float(value))
+
+
+def from_json_number(value: float | str) -> float:
+    """Return the number that `json_number` stood for."""
+    return float(value) if isinstance(value, str) else value
 
 
 class Metric(abc.ABC):
@@ -162,6 +197,17 @@ def summed(statistics: np.ndarray) -> np.ndarray:
     if statistics.ndim == 1:
         return statistics
     return check_rows(statistics).sum(axis=0)
+
+
+def check_count(num_examples: float) -> int:
+    """Return the number of examples that statistics are of, after checking that there are some.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    if num_examples < 1:
+        raise ValueError("`statistics` must be those of at least one example. Received: 0 examples")
+    return int(num_examples)
 
 
 def check_rows(statistics: np.ndarray) -> np.ndarray:

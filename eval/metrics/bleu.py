@@ -10,6 +10,9 @@ from tflm.eval.metrics.sacrebleu_metric import SacreBLEUMetric
 
 _DEFAULT_TOKENIZER = "13a"
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+# Thai, Lao, Khmer and Burmese have no spaces between words and no tokenizer in sacreBLEU: under 13a
+# a sentence would be one word.
+_TOKENIZERS |= dict.fromkeys(("th", "lo", "km", "my"), "char")
 # Modules that a tokenizer needs, and the extra that installs them.
 _OPTIONAL = {
     "ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]"),
@@ -29,7 +32,8 @@ class BLEU(SacreBLEUMetric):
         target_language: Code of the language of the text; it chooses the tokenizer. There is no
             default: under the tokenizer of English, any slip in a Chinese sentence is the whole.
         tokenize: sacreBLEU's name of another tokenizer. None is "zh" for Chinese, "ja-mecab" for
-            Japanese, "ko-mecab" for Korean and "13a" for every other language.
+            Japanese, "ko-mecab" for Korean, "char" for Thai, Lao, Khmer and Burmese, and "13a" for
+            every other language.
         lowercase: Ignore case. Such a number is not comparable with a cased one.
         name: Key of the scores. None is `"bleu"`, `"bleu_lc"` with `lowercase`.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tflm.eval.metrics.base import Metric, Score, check_rows, summed
 from tflm.eval.metrics.examples import check_lengths
-from tflm.eval.metrics.label_metric import sklearn_metrics, sklearn_signature
+from tflm.eval.metrics.label_metric import label_score, sklearn_metrics, sklearn_signature
 from tflm.eval.metrics.labels import check_labels, check_probabilities, label_indices
 
 
@@ -63,20 +63,7 @@ class ProbabilityMetric(Metric):
         return probabilities, true
 
     def _score(self, value: float, num_examples: float, signature: str, **components: Any) -> Score:
-        if num_examples < 1:
-            raise ValueError(
-                "`statistics` must be those of at least one example. Received: 0 examples"
-            )
-        return Score(
-            name=self.name,
-            label=self._label,
-            value=float(value),
-            num_examples=int(num_examples),
-            signature=signature,
-            higher_is_better=self.higher_is_better,
-            digits=4,
-            **components,
-        )
+        return label_score(self, self._label, value, num_examples, signature, **components)
 
 
 class AUROC(ProbabilityMetric):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score, summed
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.examples import References, check_pairs, check_texts
 
 
@@ -71,7 +71,7 @@ class ExampleMean(Metric):
             name=self.name,
             label=self._label,
             value=total / num_counted if num_counted else 0.0,
-            num_examples=int(num_examples),
+            num_examples=check_count(num_examples),
             signature=self._signature,
             higher_is_better=self.higher_is_better,
             components={"num_counted": int(num_counted)},

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score
+from tflm.eval.metrics.base import Metric, Score, check_count
 from tflm.eval.metrics.examples import check_lengths
 from tflm.eval.metrics.labels import check_labels, label_indices, label_sets, predicted_indices
 
@@ -39,6 +39,26 @@ def sklearn_signature(*parts: str) -> str:
     sklearn_metrics()
     version = importlib.import_module("sklearn").__version__
     return "|".join([*filter(None, parts), f"scikit-learn:{version}"])
+
+
+def label_score(
+    metric: Metric, label: str, value: float, num_examples: float, signature: str, **parts: Any
+) -> Score:
+    """Return a score of a metric on a scale of 1.
+
+    Raises:
+        ValueError: When there is no example.
+    """
+    return Score(
+        name=metric.name,
+        label=label,
+        value=float(value),
+        num_examples=check_count(num_examples),
+        signature=signature,
+        higher_is_better=metric.higher_is_better,
+        digits=4,
+        **parts,
+    )
 
 
 class LabelMetric(Metric):
@@ -105,16 +125,4 @@ class LabelMetric(Metric):
         Raises:
             ValueError: When there is no example.
         """
-        if num_examples < 1:
-            raise ValueError(
-                "`statistics` must be those of at least one example. Received: 0 examples"
-            )
-        return Score(
-            name=self.name,
-            label=self._label,
-            value=float(value),
-            num_examples=int(num_examples),
-            signature=signature,
-            digits=4,
-            **parts,
-        )
+        return label_score(self, self._label, value, num_examples, signature, **parts)

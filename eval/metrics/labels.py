@@ -1,7 +1,7 @@
 """Checks of what a user hands to a classification metric: labels, sets of labels, probabilities."""
 
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,29 @@ import numpy as np
 from tflm.eval.metrics.examples import as_list
 
 _SUM_TOLERANCE = 1e-2  # half-precision probabilities of many labels
+
+
+class Label(str):
+    """A predicted label that knows the probability of each: a string in every other respect.
+
+        >>> Label("正面", {"负面": 0.25, "正面": 0.75}).probabilities["正面"]
+        0.75
+
+    Args:
+        text: The label.
+        probabilities: The probability of each label of the task, by label.
+    """
+
+    probabilities: dict[str, float]
+
+    def __new__(cls, text: str, probabilities: Mapping[str, float]) -> "Label":
+        """Make a string with its probabilities."""
+        label = super().__new__(cls, text)
+        label.probabilities = dict(probabilities)
+        return label
+
+    def __getnewargs__(self) -> tuple[str, dict[str, float]]:  # type: ignore[override]
+        return str(self), self.probabilities
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -70,8 +93,9 @@ def check_probabilities(values: Any, labels: tuple[str, ...]) -> np.ndarray:
     """Return probabilities as rows (E, C) that sum to 1 in float64.
 
     Args:
-        values: One distribution (C,) over the labels for each example. Sums may be off by what half
-            precision loses; rows are divided by them.
+        values: One distribution (C,) over the labels for each example, or a `Label`, in which a
+            label that it lacks has probability 0. Sums may be off by what half precision loses;
+            such rows are divided by them.
         labels: The C labels of the task.
 
     Raises:
@@ -79,6 +103,13 @@ def check_probabilities(values: Any, labels: tuple[str, ...]) -> np.ndarray:
         ValueError: When there is none, the shape is another, or a row is no distribution.
     """
     rows = as_list("hypotheses", values, "distribution")
+    if all(isinstance(row, Label) for row in rows):
+        rows = [[row.probabilities.get(label, 0.0) for label in labels] for row in rows]
+    elif isinstance(rows[0], str):
+        raise ValueError(
+            "`hypotheses` must hold probabilities, or labels that know theirs, as "
+            f"`Label(text, probabilities)`. Received: {reprlib.repr(rows)}"
+        )
     try:
         rows = np.array([np.asarray(row, dtype=np.float64) for row in rows])
     except (TypeError, ValueError):
@@ -99,7 +130,8 @@ def check_probabilities(values: Any, labels: tuple[str, ...]) -> np.ndarray:
             "`hypotheses` must be probabilities that sum to 1 (the softmax of logits). "
             f"Received: hypotheses[{index}]={rows[index].tolist()}"
         )
-    return rows / sums[:, None]
+    # To divide where a sum is 1 up to rounding would make or break ties, which AUROC counts.
+    return np.where(np.isclose(sums, 1)[:, None], rows, rows / sums[:, None])
 
 
 def label_sets(

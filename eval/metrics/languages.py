@@ -16,6 +16,10 @@ _ALIASES = {
     "jpn": "ja",
     "jp": "ja",
     "kor": "ko",
+    "tha": "th",
+    "lao": "lo",
+    "khm": "km",
+    "mya": "my",
 }
 
 
@@ -26,6 +30,11 @@ def base_language(code: str) -> str:
     Raises:
         ValueError: When `code` is not a language code.
     """
+    if not code:
+        raise ValueError(
+            "`target_language` must be given, 'de' or 'zh' say: metrics split text by it. "
+            "Received: target_language=''"
+        )
     language = re.split("[-_]", code)[0].lower()
     if not re.fullmatch("[a-z]{2,3}", language):
         raise ValueError(

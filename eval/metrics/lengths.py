@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score, summed
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.example_mean import ExampleMean
 from tflm.eval.metrics.examples import References, check_pairs
 from tflm.eval.metrics.words import words
@@ -52,12 +52,13 @@ class LengthRatio(Metric):
         Raises:
             ValueError: When the statistics are those of no example.
         """
-        num_examples, output_length, reference_length = summed(statistics).tolist()
+        count, output_length, reference_length = summed(statistics).tolist()
+        num_examples = check_count(count)
         return Score(
             name=self.name,
             label="Length ratio",
             value=output_length / reference_length if reference_length else 0.0,
-            num_examples=int(num_examples),
+            num_examples=num_examples,
             signature="refs:mean|level:corpus|tok:unicode",
             higher_is_better=None,
             components={

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score, summed
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.examples import as_list, check_lengths, check_texts
 
 _UNITS = ("token", "word", "character", "byte")
@@ -132,6 +132,7 @@ class _LikelihoodMetric(Metric):
             ValueError: When the statistics are those of no example, or hold none of the unit.
         """
         log_probability, *counts, num_examples = summed(statistics).tolist()
+        check_count(num_examples)
         number: dict[str, float] = dict(zip(_UNITS, counts, strict=True))
         if not number[self.unit]:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tflm.eval.metrics.base import Metric, Score, summed
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.examples import References, check_pairs
 from tflm.eval.metrics.languages import base_language
 from tflm.eval.metrics.words import words
@@ -147,7 +147,7 @@ class ROUGE(Metric):
         total = summed(statistics)  # (K,)
         num_examples, first, second, length, num_foreign = total[:_NUM_COLUMNS].tolist()
         is_foreign = len(self._tokenizers) == 2 and num_foreign > _MAX_FOREIGN * length
-        results = total[_NUM_COLUMNS:].reshape(-1, 3) / num_examples  # (tokenizers, 3)
+        results = total[_NUM_COLUMNS:].reshape(-1, 3) / check_count(num_examples)  # (tokenizers, 3)
         precision, recall, fmeasure = results[int(is_foreign)].tolist()
         return Score(
             name=self.name,

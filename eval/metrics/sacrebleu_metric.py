@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sacrebleu
 
-from tflm.eval.metrics.base import Metric, Score
+from tflm.eval.metrics.base import Metric, Score, check_count, summed
 from tflm.eval.metrics.examples import References, check_pairs
 
 # Columns in front of sacreBLEU's own: 1, r and r * r, where r is the number of references of the
@@ -98,17 +98,14 @@ class SacreBLEUMetric(Metric):
         Raises:
             ValueError: When the statistics are those of no example.
         """
-        summed = statistics if statistics.ndim == 1 else statistics.sum(axis=0)  # (K,)
-        num_examples, first_moment, second_moment = summed[:_NUM_COLUMNS].tolist()
-        if num_examples < 1:
-            raise ValueError(
-                "`statistics` must be those of at least one example. Received: 0 examples"
-            )
+        total = summed(statistics)  # (K,)
+        num_examples, first_moment, second_moment = total[:_NUM_COLUMNS].tolist()
+        check_count(num_examples)
         # All numbers of references are equal exactly where Cauchy and Schwarz have equality; -1 is
         # sacreBLEU's "var".
         is_constant = num_examples * second_moment == first_moment**2
         self._metric.num_refs = int(first_moment / num_examples) if is_constant else -1
-        result = self._metric._compute_score_from_stats(summed[_NUM_COLUMNS:].tolist())
+        result = self._metric._compute_score_from_stats(total[_NUM_COLUMNS:].tolist())
         return Score(
             name=self.name,
             label=f"{result.name}{self._label_suffix}",

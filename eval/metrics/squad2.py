@@ -6,7 +6,6 @@ threshold there is, which is found by trying every one of them on the examples.
 """
 
 import abc
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,20 +18,28 @@ from tflm.eval.metrics.squad import SIGNATURE, exact_match, normalized_words, wo
 _NUM_COLUMNS = 4  # of a row: agreement, answered, probability of no answer, has an answer
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """A predicted answer together with the probability that there is none.
+class Answer(str):
+    """A predicted answer that knows the probability that there is none: a string in every other
+    respect.
+
+        >>> Answer("in 1066", 0.25).no_answer_probability
+        0.25
 
     Args:
         text: The answer; empty when the system says there is none.
         no_answer_probability: Any number that grows with the belief that there is no answer.
     """
 
-    text: str
-    no_answer_probability: float = 0.0
+    no_answer_probability: float
 
-    def __str__(self) -> str:
-        return self.text
+    def __new__(cls, text: str, no_answer_probability: float = 0.0) -> "Answer":
+        """Make a string with its probability."""
+        answer = super().__new__(cls, text)
+        answer.no_answer_probability = no_answer_probability
+        return answer
+
+    def __getnewargs__(self) -> tuple[str, float]:  # type: ignore[override]
+        return str(self), self.no_answer_probability
 
 
 class _Squad2Metric(Metric):
@@ -86,8 +93,8 @@ class _Squad2Metric(Metric):
         for answer, gold in zip(answers, checked, strict=True):
             # Gold answers of which nothing is left count as the empty answer, as in the script.
             texts = [text for text in gold if normalized_words(text)] or [""]
-            agreement = best(self.compare, answer.text, texts)
-            rows.append([agreement, bool(answer.text), answer.no_answer_probability, bool(gold)])
+            agreement = best(self.compare, answer, texts)
+            rows.append([agreement, bool(answer), answer.no_answer_probability, bool(gold)])
         return np.array(rows, dtype=np.float64)  # (E, 4)
 
     def score_statistics(self, statistics: np.ndarray) -> Score:
@@ -183,15 +190,15 @@ def _best_threshold(statistics: np.ndarray) -> tuple[float, float]:
 
 
 def _as_answer(index: int, value: str | Answer) -> Answer:
-    answer = Answer(value) if isinstance(value, str) else value
-    if not isinstance(answer, Answer):
+    if not isinstance(value, str):
         raise TypeError(
             "`hypotheses` must be a list of strings or `Answer`s. "
             f"Received: hypotheses[{index}]={value!r} of type {type(value).__name__}"
         )
+    answer = value if isinstance(value, Answer) else Answer(value)
     if not np.isfinite(answer.no_answer_probability):
         raise ValueError(
-            "`no_answer_probability` must be a finite number. "
-            f"Received: hypotheses[{index}]={value!r}"
+            "`no_answer_probability` must be a finite number. Received: "
+            f"hypotheses[{index}]={value!r}, no_answer_probability={answer.no_answer_probability}"
         )
     return answer

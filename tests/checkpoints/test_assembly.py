@@ -123,7 +123,9 @@ def test_the_peak_of_memory_is_less_than_1_3_times_the_weights(tmp_path, fixture
     config = Config(40000, 512, 2048, 8, 10)
     shapes = weight_shapes(Bert, config)
     model = assemble(Bert, config, reads_of(Ones(shapes), shapes))
-    checkpoints.save_pretrained(model, tmp_path / "large", format="huggingface")
+    out = tmp_path / "large"
+    checkpoints.save_pretrained(model, out, format="huggingface", shard_bytes=60_000_000)
+    assert len(list(out.glob("*.safetensors"))) > 2
     command = [sys.executable, "-c", PEAK, fixture_directory("bert"), tmp_path / "large"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     peak, size = map(int, done.stdout.split()[-2:])

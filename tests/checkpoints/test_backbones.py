@@ -87,6 +87,13 @@ def test_a_preset_is_opened_by_keras_hub(monkeypatch, backbone):
     assert asked == ["roberta_base_en"]
 
 
+def test_a_backbone_has_no_tokenizer(backbone):
+    with pytest.raises(
+        TypeError, match=f"`load_model` takes it. Received: {type(backbone).__name__}"
+    ):
+        checkpoints.from_pretrained(backbone)
+
+
 def test_what_is_no_backbone_is_none():
     assert not backbones.is_backbone("bert") and not backbones.is_backbone(3)
 

@@ -40,4 +40,5 @@ def test_a_model_without_public_checkpoints_is_refused():
 def test_an_unknown_backbone_names_the_known_ones():
     with pytest.raises(ValueError, match=r"one of .*'BertBackbone'.*Received: OPTBackbone"):
         families.of_keras_hub("OPTBackbone")
-    assert families.of_keras_hub("RobertaBackbone") is families.FAMILIES["roberta"]
+    for name in ("RobertaBackbone", "XLMRobertaBackbone"):
+        assert families.of_keras_hub(name) is families.FAMILIES["roberta"]

@@ -5,8 +5,6 @@ from tflm.checkpoints.mapping import (
     Rule,
     conv1d,
     dense,
-    heads_in,
-    heads_out,
     match,
     norm,
     same,
@@ -81,20 +79,6 @@ def test_conv1d_and_norm_are_stored_as_they_are():
     assert (offset.ours, offset.aliases) == ("n/offset", ("ln.beta",))
     assert len(list(norm("n", "ln", bias=False))) == 1
     np.testing.assert_array_equal(assert_inverse(scale, numbers(3)), numbers(3))
-
-
-def test_heads_are_flattened():
-    kernel, bias = heads_out("qkv", "q", "k", num_heads=(4, 2))
-    q, k = numbers(3, 4, 5), 100 + numbers(3, 2, 5)
-    found = assert_inverse(kernel, q, k)
-    np.testing.assert_array_equal(found[:, :20], q.reshape(3, 20))
-    np.testing.assert_array_equal(found[:, 20:], k.reshape(3, 10))
-    assert assert_inverse(bias, q[0], k[0]).shape == (30,)
-    kernel, bias = heads_in("out", "o", 4)
-    assert assert_inverse(kernel, numbers(4, 5, 3)).shape == (20, 3)
-    assert bias.theirs == ("o/bias",)
-    equal, _ = heads_out("qkv", "q", "k", num_heads=4)
-    assert assert_inverse(equal, q, q).shape == (3, 40)
 
 
 def test_finding_shapes_takes_no_memory():

@@ -104,12 +104,14 @@ def test_unknown_formats_and_tokenizers_for_others_are_refused(model, tmp_path):
 def test_convert_brings_the_tokenizer_along(copy_of, tmp_path):
     source = copy_of("bert")
     (source / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    (source / "generation_config.json").write_text('{"num_beams": 6}')
     model = checkpoints.convert(source, tmp_path / "ours")
     found, tokenizer = checkpoints.from_pretrained(tmp_path / "ours")
     assert_same_weights(found, model)
     assert tokenizer.tokenize(["今天"]).to_list() == [[5, 6]]
     checkpoints.convert(source, tmp_path / "theirs", format="huggingface")
-    assert (tmp_path / "theirs" / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
+    for name in ("vocab.txt", "generation_config.json"):
+        assert (tmp_path / "theirs" / name).read_bytes() == (source / name).read_bytes()
     assert_same_weights(checkpoints.load_model(tmp_path / "theirs"), model)
 
 

@@ -11,6 +11,7 @@ from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.calibration import AUROC, BrierScore
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.classification import Accuracy
+from tflm.eval.metrics.lengths import LengthRatio
 from tflm.eval.metrics.precision_recall import F1
 from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
@@ -229,6 +230,25 @@ def test_what_is_best_is_told_by_the_watched_metric(capsys):
     assert exported == [(0, "ter")]
     lines = capsys.readouterr().out.splitlines()
     assert "Exported: val_ter 0.00 is the best so far (lower is better)" in lines
+
+
+def test_what_has_no_better_direction_cannot_be_best():
+    both = GenerateAndScore(
+        Script(FAIR), SOURCES, REFERENCES, [LengthRatio(), TER("de")], num_shown=0
+    )
+    assert (both.monitor, both.mode) == ("val_ter", "min")
+    alone = GenerateAndScore(Script(FAIR), SOURCES, REFERENCES, [LengthRatio()], num_shown=0)
+    assert (alone.monitor, alone.mode) == (None, None)
+    assert len(fit([alone], epochs=1)["val_length_ratio"]) == 1
+    assert alone.best is None
+    with pytest.raises(ValueError, match="`watch` must be one of chrf. .*watch='length_ratio'"):
+        GenerateAndScore(
+            Script(), SOURCES, REFERENCES, [CHRF(), LengthRatio()], watch="length_ratio"
+        )
+    with pytest.raises(ValueError, match="must be one of no name, for of none is one direction"):
+        GenerateAndScore(Script(), SOURCES, REFERENCES, [LengthRatio()], watch="length_ratio")
+    with pytest.raises(ValueError, match="`export_on_best` needs a metric .*: metrics=length_ra"):
+        GenerateAndScore(Script(), SOURCES, REFERENCES, [LengthRatio()], export_on_best=print)
 
 
 def test_repeated_scores_are_not_exported_again():

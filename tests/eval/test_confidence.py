@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 
 from tflm.eval import confidence
-from tflm.eval.confidence import bootstrap, bootstrap_all, resampled_values
+from tflm.eval.confidence import bootstrap, bootstrap_all, percentiles, resampled_values
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.rouge import ROUGE
@@ -81,6 +81,12 @@ def test_a_resample_is_scored_as_the_text_it_stands_for():
     for value, chosen in zip(values, drawn, strict=True):
         expected = metric.score([hypotheses[i] for i in chosen], [references[i] for i in chosen])
         assert value == expected.value
+
+
+def test_resamples_without_a_score_are_left_out():
+    values = np.array([3.0, np.nan, 1.0, 2.0, np.nan])
+    assert percentiles(values, 0.5) == (1.5, 2.5)
+    assert np.isnan(percentiles(values[1:2], 0.9)).all()
 
 
 def test_several_metrics_have_the_intervals_they_have_alone():

@@ -1,7 +1,9 @@
 import pytest
 
 from tflm.eval.cross_validation import cross_validate
+from tflm.eval.metrics.calibration import BrierScore
 from tflm.eval.metrics.chrf import CHRF
+from tflm.eval.metrics.classification import Accuracy
 from tflm.eval.metrics.rouge import ROUGE
 
 EXAMPLES = [(f"source {i}", f"第{i}句话，目标" if i % 3 else f"sentence {i}") for i in range(11)]
@@ -65,6 +67,19 @@ def test_several_references_are_passed_on():
     )
     assert "nrefs" not in result.scores["chrf"].components
     assert result.scores["chrf"].signature.startswith("nrefs:2")
+
+
+def test_a_classifier_may_answer_with_probabilities():
+    labels = ["负面", "正面"]
+    examples = [(f"text {i}", labels[i % 2]) for i in range(9)]
+
+    def fit(chosen):
+        share = sum(label == "正面" for _, label in chosen) / len(chosen)
+        return lambda sources: [[1 - share, share] for _ in sources]
+
+    result = cross_validate(fit, examples, [Accuracy(labels), BrierScore(labels)], k=3)
+    assert result.scores["brier"].num_examples == 9
+    assert len(result.folds["brier"].values) == 3
 
 
 @pytest.mark.parametrize("k", [1, 12])

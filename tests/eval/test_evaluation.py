@@ -4,6 +4,7 @@ from tflm.eval.baselines import baselines_for
 from tflm.eval.confidence import bootstrap
 from tflm.eval.evaluation import as_text, as_texts, check_metrics, evaluate, run_predict
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.calibration import BrierScore
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.classification import Accuracy
 from tflm.eval.metrics.squad2 import Answer, Squad2F1
@@ -88,18 +89,28 @@ def test_no_examples_are_refused():
 
 @pytest.mark.parametrize("answer", ["one string", None])
 def test_predict_must_return_a_list(answer):
-    with pytest.raises(TypeError, match="`predict` must return a list of strings. Received: "):
+    with pytest.raises(TypeError, match="`predict` must return a list with one prediction for e"):
         run_predict(lambda sources: answer, SOURCES)
 
 
-def test_predict_must_return_as_many_strings_as_sources():
-    with pytest.raises(ValueError, match="one string for each source. Received: 1 strings for 4"):
+def test_predict_must_return_one_prediction_for_each_source():
+    with pytest.raises(ValueError, match="prediction for each source. Received: 1 predictions for"):
         run_predict(lambda sources: ["one"], SOURCES)
 
 
-def test_predict_must_return_strings():
-    with pytest.raises(TypeError, match=r"Received: b'zwei' of type bytes at index 1"):
-        run_predict(lambda sources: ["eins", b"zwei"], SOURCES[:2])
+def test_what_a_prediction_may_be_is_for_the_metric_to_say():
+    with pytest.raises(TypeError, match=r"list of strings. Received: hypotheses\[1\]=b'zwei'"):
+        evaluate(lambda sources: ["eins", b"zwei"], SOURCES[:2], ["eins", "zwei"], [CHRF()])
+    labels = ["负面", "正面"]
+    report = evaluate(
+        lambda sources: [[0.2, 0.8], [0.7, 0.3]],
+        SOURCES[:2],
+        ["正面", "正面"],
+        [Accuracy(labels), BrierScore(labels)],
+        num_resamples=5,
+    )
+    assert report["accuracy"].value == 0.5
+    assert report["brier"].value == pytest.approx((0.04 + 0.49) / 2)
 
 
 def test_predict_cannot_change_the_sources():

@@ -43,7 +43,7 @@ def test_metrics_are_chosen_by_name_and_labels_from_the_files(paths, tmp_path):
     report, _ = evaluate_files(
         tmp_path / "guesses",
         [tmp_path / "labels"],
-        target_language="zh",
+        target_language="",
         task="classification",
         metrics=["accuracy"],
         baseline=True,
@@ -53,10 +53,25 @@ def test_metrics_are_chosen_by_name_and_labels_from_the_files(paths, tmp_path):
     report, _ = evaluate_files(
         paths["hypotheses"], [paths["first"]], target_language="zh", metrics=["rouge", "chrf"]
     )
-    assert [score.name for score in report.scores] == ["rouge1", "rouge2", "rougeL", "chrf"]
+    names = ["rouge1", "rouge2", "rougeL", "rougeLsum", "chrf"]
+    assert [score.name for score in report.scores] == names
 
 
-def test_the_language_must_be_named(paths):
+def test_metrics_that_read_no_text_are_refused(paths):
+    with pytest.raises(ValueError, match="must be one that reads texts: .*metric='perplexity'"):
+        evaluate_files(
+            paths["hypotheses"], [paths["first"]], target_language="zh", task="causal_lm"
+        )
+    both = [paths["hypotheses"], paths["other"]]
+    with pytest.raises(ValueError, match="must be one that reads texts: .*'bits_per_byte'"):
+        compare_paths(both, [paths["first"]], metrics=["bits_per_byte"])
+
+
+def test_the_language_must_be_named_where_metrics_split_text_by_it(paths):
+    report, _ = evaluate_files(
+        paths["hypotheses"], [paths["first"]], target_language="", task="summarization"
+    )
+    assert "tok:unicode" in report["rouge1"].signature
     with pytest.raises(ValueError, match="`target_language` must be given, 'de' or 'zh' say"):
         evaluate_files(paths["hypotheses"], [paths["first"]], target_language="")
 

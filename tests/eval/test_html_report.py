@@ -1,3 +1,4 @@
+import dataclasses
 import html
 import json
 import pathlib
@@ -8,8 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
+from tflm.eval import Label, Likelihood
 from tflm.eval.baselines import baselines_for
-from tflm.eval.catalog import metrics_named
+from tflm.eval.catalog import metrics_for, metrics_named
 from tflm.eval.evaluation import evaluate
 from tflm.eval.html_report import write_html, write_page
 
@@ -93,7 +95,8 @@ def test_a_classification_has_a_confusion_matrix(tmp_path):
     labels = ["负面", "正面", "中性"]
     references = generator.choice(labels, 40).tolist()
     hypotheses = [r if generator.random() < 0.7 else "正面" for r in references]
-    metrics = metrics_named(["accuracy", "f1_macro"], "zh", labels)
+    hypotheses = [Label(text, {**dict.fromkeys(labels, 0.1), text: 0.8}) for text in hypotheses]
+    metrics = metrics_named(["accuracy", "f1_macro", "brier"], "zh", labels)
     report = evaluate(hypotheses, references, references, metrics, num_resamples=10)
     write_html(report, metrics, tmp_path / "a.html", tmp_path / "b.html")
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
@@ -114,6 +117,27 @@ def test_a_report_without_sources_settings_or_intervals_is_a_page_too(tmp_path):
     assert "1 example<" in text
     assert "tokens in the reference" in text
     assert "Settings" not in text
+
+
+def test_scores_of_examples_have_the_digits_of_their_scale(tmp_path):
+    metrics = metrics_named(["rouge1"], "zh")
+    report = evaluate(["他去北京", "他"], None, ["他去东京", "她"], metrics, num_resamples=0)
+    write_html(report, metrics, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "#1 · 0.7500" in text
+    assert '<td class="number">0.7500</td>' in text
+
+
+def test_a_report_of_texts_that_were_scored_has_no_examples(tmp_path):
+    likelihoods, texts = [Likelihood(-4.5, 3), Likelihood(-2.0, 1)], ["公园很大", "茶"]
+    metrics = metrics_for("causal_lm", "zh")
+    scored = evaluate(likelihoods, None, texts, metrics, num_resamples=9)
+    report = dataclasses.replace(scored, hypotheses=(), references=())
+    write_html(report, metrics, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f">{report['perplexity'].value:.2f}</td>" in text
+    assert "2 examples<" in text and "num_characters" in text
+    assert "<svg" not in text and "Worst examples" not in text
 
 
 def test_a_failed_write_leaves_the_earlier_page(tmp_path, monkeypatch):

@@ -6,9 +6,14 @@ import pytest
 from tflm.eval.baselines import baselines_for
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.calibration import BrierScore
+from tflm.eval.metrics.classification import Accuracy
+from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.lengths import Output, TruncatedShare
+from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
-from tflm.eval.reports import Example, Report, escape_line, unescape_line
+from tflm.eval.printing import unescape_line
+from tflm.eval.reports import Example, Report
 
 SOURCES = ["Where is <the> | park?", "two\nlines", "C:\\new", "What is `this`?", "end"]
 REFERENCES = [["公园在哪里？", "公园在哪儿？"], "两行", "新的", "这是什么？", "结束"]
@@ -58,13 +63,6 @@ def test_a_hypothesis_is_a_line(report, tmp_path):
     lines = (tmp_path / "hypotheses.txt").read_text(encoding="utf-8").splitlines()
     assert lines == ["公园在哪里?", "两\\n行", "C:\\\\新\\\\n", "", "这是\\r什么"]
     assert [unescape_line(line) for line in lines] == HYPOTHESES
-
-
-@pytest.mark.parametrize("text", ["", "plain 中文", "\n", "\\n", "\\\n", "\\\\n\r\n", "end\\"])
-def test_escaping_is_lossless_and_keeps_one_line(text):
-    assert unescape_line(escape_line(text)) == text
-    assert "\n" not in escape_line(text)
-    assert "\r" not in escape_line(text)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +172,28 @@ def test_outputs_still_know_whether_they_were_cut(tmp_path):
     report.write(tmp_path)
     found = Report.read(tmp_path)
     assert [output.truncated for output in found.hypotheses] == [True, False]
+    assert found == report
+
+
+def test_labels_still_know_their_probabilities(tmp_path):
+    labels = ("负面", "正面")
+    guesses = [Label("正面", {"负面": 0.2, "正面": 0.8}), Label("负面", {"负面": 1.0, "正面": 0.0})]
+    metrics = [Accuracy(labels), BrierScore(labels)]
+    report = evaluate(guesses, None, ["正面", "正面"], metrics, num_resamples=0)
+    report.write(tmp_path)
+    found = Report.read(tmp_path)
+    assert [guess.probabilities for guess in found.hypotheses] == [g.probabilities for g in guesses]
+    assert found == report
+    references = found.given_references()
+    assert metrics[1].score(found.hypotheses, references).value == report["brier"].value
+
+
+def test_answers_still_know_the_probability_of_none(tmp_path):
+    answers, references = [Answer("Bern", 0.25), Answer("", 0.75)], [["Bern", "in Bern"], []]
+    report = evaluate(answers, None, references, [Squad2F1()], num_resamples=0)
+    report.write(tmp_path)
+    found = Report.read(tmp_path)
+    assert [answer.no_answer_probability for answer in found.hypotheses] == [0.25, 0.75]
     assert found == report
 
 

@@ -6,7 +6,12 @@ from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.base import Score
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.ter import TER
-from tflm.eval.requirements import Requirement, RequirementsNotMet, check_requirements
+from tflm.eval.requirements import (
+    Requirement,
+    RequirementsNotMet,
+    check_known,
+    check_requirements,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,9 @@ def test_a_requirement_is_a_metric_a_comparison_and_a_number(text, parts):
     assert Requirement.parse(str(found)) == found
 
 
-@pytest.mark.parametrize("text", ["bleu", "bleu=30", ">=30", "bleu>=", "bleu>=many", "a>=1>=2", ""])
+@pytest.mark.parametrize(
+    "text", ["bleu", "bleu=30", ">=30", "bleu>=", "bleu>=many", "bleu>=nan", "a>=1>=2", ""]
+)
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match=f"`require` must be a metric, one of.*: '{text}'"):
         Requirement.parse(text)
@@ -58,5 +65,8 @@ def test_a_report_that_falls_short_is_refused_with_all_figures(report):
 
 
 def test_an_unknown_score_lists_the_known_ones(report):
-    with pytest.raises(ValueError, match="`require` must name one of bleu, ter. Rec.*'rouge1>=3'"):
+    message = "`require` must name one of bleu, ter. Received: 'rouge1>=3'"
+    with pytest.raises(ValueError, match=message):
         check_requirements([Requirement.parse("rouge1>=3")], report)
+    with pytest.raises(ValueError, match=message):
+        check_known([Requirement.parse("ter<3"), Requirement.parse("rouge1>=3")], ["bleu", "ter"])

@@ -11,6 +11,7 @@ from sacrebleu.significance import PairedTest
 from tflm.eval import significance
 from tflm.eval.metrics.base import Metric, Score
 from tflm.eval.metrics.bleu import BLEU
+from tflm.eval.metrics.calibration import AUROC
 from tflm.eval.metrics.chrf import CHRF
 from tflm.eval.metrics.rouge import ROUGE
 from tflm.eval.significance import Comparison, approximate_randomization, paired_bootstrap
@@ -130,6 +131,26 @@ def test_metrics_that_need_rows_are_compared_as_those_that_add(test):
     expected = test(Accuracy("accuracy"), first, second)
     assert found.p_value == expected.p_value
     assert found.difference == pytest.approx(expected.difference)
+
+
+@pytest.mark.parametrize("test", [bootstrap_test, swap_test])
+def test_trials_without_a_score_are_left_out(test):
+    labels = ["负面", "正面"]
+    metric = AUROC(labels)
+    generator = np.random.default_rng(3)
+
+    def rows(num_positive, shift):
+        true = ["正面"] * num_positive + ["负面"] * 9
+        chances = np.clip(generator.random(len(true)) + shift, 0, 1)
+        chances[num_positive:] = generator.random(9)
+        return metric.statistics(np.stack([1 - chances, chances], axis=1), true)
+
+    # With a single positive example a third of the resamples have none.
+    found = test(metric, rows(1, 0.0), rows(1, 0.0))
+    assert 0.05 < found.p_value <= 1
+    undefined = test(metric, rows(0, 0.0), rows(0, 0.0))
+    assert np.isnan(undefined.p_value) and np.isnan(undefined.difference)
+    assert json.loads(json.dumps(undefined.to_dict(), allow_nan=False))["p_value"] == "nan"
 
 
 def test_blocks_do_not_change_the_swaps(monkeypatch, systems):

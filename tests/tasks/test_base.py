@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tflm.tasks.base
+from tflm import checkpoints
 from tflm.tasks import Task, Translation
 from tflm.tasks.base import BatchStream, even_rows, is_raw, subclasses
 
@@ -214,6 +215,39 @@ def test_subclasses_are_found_however_far():
 def test_a_directory_without_a_task_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must hold a saved task \(task.json\). Received"):
         Translation.from_pretrained(tmp_path)
+
+
+class Reader(Task):
+    """A network and a tokenizer."""
+
+    def __init__(self, model, tokenizer, **kwargs):
+        super().__init__(model, **kwargs)
+        self.tokenizer = tokenizer
+
+
+def test_a_task_starts_from_a_public_checkpoint(tmp_path, repository, monkeypatch):
+    fixture = repository / "tests" / "checkpoints" / "fixtures" / "bert"
+    shutil.copytree(fixture, tmp_path / "bert")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "今", "天"]
+    (tmp_path / "bert" / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    task = Reader.from_pretrained(tmp_path / "bert", dtype="mixed_bfloat16")
+    expected = checkpoints.load_model(fixture)
+    assert task.model.config == expected.config
+    assert task.model.dtype_policy.name == "mixed_bfloat16"
+    for ours, theirs in zip(task.model.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert task.tokenizer.tokenize(["今天"]).to_list() == [[5, 6]]
+
+    asked = []
+    monkeypatch.setattr(
+        tflm.tasks.base.checkpoints,
+        "from_pretrained",
+        lambda *names: asked.append(names) or (expected, task.tokenizer),
+    )
+    assert Reader.from_pretrained("someone/bert", "v2").tokenizer is task.tokenizer
+    assert asked == [("someone/bert", "v2")]
+    with pytest.raises(FileNotFoundError, match="must hold a saved task"):
+        Task.from_pretrained(tmp_path / "bert")  # which task it would be, nothing says
 
 
 def test_a_directory_of_another_task_is_refused(tmp_path, saved_task):

@@ -23,6 +23,8 @@ with warnings.catch_warnings():  # those of the harness's own imports
 
     from tflm.tasks.lm_eval_adapter import HarnessLM, cut_off
 
+pytestmark = pytest.mark.parity
+
 LINES = ["the cat sat on the mat.", "公园很大。我喝茶。", "one two three four"] * 2
 ROWS = [
     {"question": "the cat sat on", "choices": ["the mat.", "four"], "answer": 0, "text": LINES[0]},

@@ -260,6 +260,18 @@ def test_user_symbols_are_one_piece():
     assert decoded(tokenizer.detokenize(ids)) == ["<2zh>fox", "fox<2de>fox"]
 
 
+def test_no_text_gives_a_control_symbol_and_decoding_leaves_it_out():
+    tokenizer = SentencePieceTokenizer.train(LINES, 350, control_symbols=("<extra_id_0>", "[MASK]"))
+    assert tokenizer.mask_id == 5
+    ids = tokenizer.tokenize(["[MASK] fox <extra_id_0>"]).to_list()[0]
+    assert not {4, 5} & set(ids)
+    assert decoded(tokenizer.detokenize([[4, *ids, 5]])) == ["[MASK] fox <extra_id_0>"]
+
+
+def test_without_a_mask_there_is_no_id_of_it(tokenizer):
+    assert tokenizer.mask_id == -1
+
+
 def test_rare_characters_can_be_left_to_bytes():
     texts = ["a b c d e"] * 500 + ["龘𠮷"]
     tokenizer = SentencePieceTokenizer.train(texts, 270, character_coverage=0.99)

@@ -35,9 +35,9 @@ Paths of ours are without the model's name; names of theirs are those that are w
 prefix where transformers writes it. What fits no helper is a `Rule` with its two functions. A
 weight without a rule, a missing, surplus or misshaped tensor are errors that list every one.
 
-KerasHub's backbone of the family comes in where the file also has `KERAS_HUB` (the class's name),
+KerasHub's backbone of the family comes in where the file also has `KERAS_HUB` (its classes' names),
 `config_from_keras_hub(get_config())` and `keras_hub_weights(config)`, rules whose `theirs` are
-paths of KerasHub's weights (`heads_out`, `heads_in` for its projections). `families/bert.py` is an
+paths of KerasHub's weights (`backbone_parts` has the common ones). `families/bert.py` is an
 example of everything.
 
 Tests: add `tests/checkpoints/cases/NAME.json`, a small configuration and its transformers class,
@@ -46,6 +46,7 @@ test_NAME.py` for what is peculiar; reading, writing, refusing and parity are te
 """
 
 from tflm.checkpoints.loading import (
+    CONFIG_FILES,
     Checkpoint,
     from_pretrained,
     load_model,
@@ -55,6 +56,7 @@ from tflm.checkpoints.loading import (
 from tflm.checkpoints.saving import convert, save_pretrained
 
 __all__ = [
+    "CONFIG_FILES",
     "Checkpoint",
     "convert",
     "from_pretrained",

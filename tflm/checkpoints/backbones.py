@@ -46,10 +46,9 @@ def is_preset(source: str) -> bool:
     import keras_hub
 
     return any(
-        source in family_presets
+        source in getattr(keras_hub.models, name).presets
         for family in families.FAMILIES.values()
-        if hasattr(family, "KERAS_HUB")
-        for family_presets in [getattr(keras_hub.models, family.KERAS_HUB).presets]
+        for name in getattr(family, "KERAS_HUB", ())
     )
 
 
@@ -118,7 +117,9 @@ def convert_backbone(backbone: Any, **kwargs: Any) -> Model:
         ValueError: no family of ours opens it, or it has an option that is not implemented.
     """
     family = families.of_keras_hub(type(backbone).__name__)
-    config = family.config_from_keras_hub(backbone.get_config())
+    # LlamaBackbone's own configuration leaves out whether it has output weights.
+    tied = {"tie_word_embeddings": getattr(backbone, "tie_word_embeddings", False)}
+    config = family.config_from_keras_hub({**backbone.get_config(), **tied})
     reads = match(
         family.keras_hub_weights(config),
         BackboneWeights(backbone),

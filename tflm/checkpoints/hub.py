@@ -12,6 +12,7 @@ from tflm.checkpoints.tensors import INDEX_FILE, WEIGHTS_FILE, refuse_other_form
 
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -65,7 +66,7 @@ def download(repository: str, revision: str | None = None, weights: bool = True)
         if commit != info.sha:
             info = hub.HfApi().model_info(repository, revision=commit, files_metadata=True)
         listed = {file.rfilename: file for file in info.siblings}
-        for name in ("generation_config.json", *TOKENIZER_FILES):
+        for name in (GENERATION_FILE, *TOKENIZER_FILES):
             if name in listed:
                 hub.hf_hub_download(repository, name, revision=commit)
         for name in _weight_files(hub, repository, commit, listed) if weights else ():

@@ -17,6 +17,7 @@ from tflm.tokenizers import Tokenizer
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.json"
+CONFIG_FILES = (CONFIG_FILE, MODEL_FILE)  # one of them is in every directory that is opened here
 TOKENIZER_DIRECTORY = "tokenizer"
 
 
@@ -132,8 +133,14 @@ def load_tokenizer(source: str | os.PathLike, revision: str | None = None) -> To
 
     Raises:
         FileNotFoundError: there is no such directory or repository, or it has no tokenizer.
+        TypeError: it is a KerasHub backbone, which has none.
         ValueError: the tokenizer is of a kind that is not supported.
     """
+    if backbones.is_backbone(source):
+        raise TypeError(
+            "`source` must be a directory, a repository or a preset: a backbone has no tokenizer, "
+            f"and `load_model` takes it. Received: {type(source).__name__}"
+        )
     if backbones.is_preset(os.fspath(source)):
         return backbones.open_tokenizer(os.fspath(source))
     directory = locate(source, revision, weights=False)

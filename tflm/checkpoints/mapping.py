@@ -150,46 +150,6 @@ def conv1d(ours: str, theirs: str) -> Iterator[Rule]:
     yield same(f"{ours}/bias", f"{theirs}.bias")
 
 
-def heads_out(ours: str, *theirs: str, num_heads: int | Sequence[int]) -> Iterator[Rule]:
-    """A dense layer of ours: KerasHub's projections to heads, kernel `(in, heads, width)`.
-
-    Args:
-        ours: path of our layer; it has `kernel` and `bias`.
-        *theirs: paths of their layers, which have them too; ours has their heads side by side.
-        num_heads: of each of theirs; one number where they have the same.
-    """
-    heads = [num_heads] * len(theirs) if isinstance(num_heads, int) else list(num_heads)
-
-    def to_ours(*arrays: np.ndarray) -> np.ndarray:
-        return np.concatenate([a.reshape(*a.shape[:-2], -1) for a in arrays], axis=-1)
-
-    def to_theirs(array: np.ndarray) -> list[np.ndarray]:
-        width = array.shape[-1] // sum(heads)
-        parts = split(array, theirs, [count * width for count in heads])
-        return [p.reshape(*p.shape[:-1], n, width) for p, n in zip(parts, heads, strict=True)]
-
-    for weight in ("kernel", "bias"):
-        names = tuple(f"{layer}/{weight}" for layer in theirs)
-        yield Rule(f"{ours}/{weight}", names, to_ours, to_theirs)
-
-
-def heads_in(ours: str, theirs: str, num_heads: int) -> Iterator[Rule]:
-    """A dense layer of ours: KerasHub's projection from heads, kernel `(heads, width, out)`.
-
-    Args:
-        ours: path of our layer; it has `kernel` and `bias`.
-        theirs: path of their layer, which has them too.
-        num_heads: of theirs.
-    """
-    yield Rule(
-        f"{ours}/kernel",
-        (f"{theirs}/kernel",),
-        lambda kernel: kernel.reshape(-1, kernel.shape[-1]),
-        lambda kernel: [kernel.reshape(num_heads, -1, kernel.shape[-1])],
-    )
-    yield same(f"{ours}/bias", f"{theirs}/bias")
-
-
 def norm(ours: str, theirs: str, bias: bool = True) -> Iterator[Rule]:
     """A normalisation: `scale` and `offset` are `weight` and `bias`, or `gamma` and `beta` of old.
 

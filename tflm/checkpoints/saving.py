@@ -17,7 +17,7 @@ from keras import ops
 from tflm import models
 from tflm.checkpoints import backbones, families
 from tflm.checkpoints.assembly import path_of
-from tflm.checkpoints.hub import TOKENIZER_FILES
+from tflm.checkpoints.hub import GENERATION_FILE, TOKENIZER_FILES
 from tflm.checkpoints.loading import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -86,7 +86,8 @@ def convert(
 ) -> Model:
     """Writes a public checkpoint as a model of this zoo, or the other way round.
 
-    The tokenizer comes along where there is one, in the files that the format has for it.
+    The tokenizer comes along where there is one, in the files that the format has for it; with
+    them, in the transformers library's format, the source's settings of `generate`.
 
     Args:
         source: as in `load_model`, but no object.
@@ -111,7 +112,7 @@ def convert(
     save_pretrained(model, directory, tokenizer, format)
     if format == "huggingface" and not backbones.is_preset(os.fspath(source)):
         origin = locate(source, revision, weights=False)
-        for path in (origin / name for name in TOKENIZER_FILES):
+        for path in (origin / name for name in (GENERATION_FILE, *TOKENIZER_FILES)):
             if path.is_file():
                 shutil.copyfile(path, pathlib.Path(directory) / path.name)
     return model

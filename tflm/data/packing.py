@@ -11,23 +11,17 @@ row: attention stays inside them and positions start again with each. A document
 goes on in another row without what came before; every token of it is a label once.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.rows import Batch, Plan, RowBatches, Text, Window, special_id
 from tflm.tokenizers import Tokenizer
 
-_CHUNK = 4096  # texts tokenized at once
-_CHUNK_CHARACTERS = 1 << 20
 
-Text = str | tuple[str, ...]
-Row = list[np.ndarray]  # what stands in a row: each k + 1 tokens for k positions
-Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
-
-
-class PackedBatches:
+class PackedBatches(RowBatches):
     """Batches of rows of tokens, epoch after epoch, each a function of (texts, seed, epoch).
 
     Documents are packed into rows by best-fit decreasing, so that few are cut and little is
@@ -51,6 +45,8 @@ class PackedBatches:
         TypeError: `texts` is an iterator, which has no second epoch, or one string.
     """
 
+    NEEDED = "one token that follows another"
+
     def __init__(
         self,
         texts: Iterable[Text],
@@ -63,87 +59,37 @@ class PackedBatches:
         window: int = 4_000_000,
         seed: int = 0,
     ):
-        if isinstance(texts, Iterator | str):
-            raise TypeError(
-                "`texts` must be re-iterable (a list, or a reader of `tflm.data`), for every "
-                f"epoch reads it anew. Received: {type(texts).__name__}"
-            )
-        for name, value in (("sequence_length", sequence_length), ("window", window)):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-        if tokens_per_batch < sequence_length:
-            raise ValueError(
-                "`tokens_per_batch` must be at least `sequence_length`, so that a batch has room "
-                f"for one row. Received: tokens_per_batch={tokens_per_batch}, "
-                f"sequence_length={sequence_length}"
-            )
-        self.texts = texts
-        self.tokenizer = tokenizer
-        self.training = training
-        self.sequence_length = sequence_length
-        self.rows_per_batch = tokens_per_batch // sequence_length
+        super().__init__(
+            texts,
+            tokenizer,
+            training=training,
+            sequence_length=sequence_length,
+            tokens_per_batch=tokens_per_batch,
+            window=window,
+            seed=seed,
+        )
         self.continuous = continuous
-        self.window = window
-        self.seed = seed % 2**32
-        self._first_window: tuple[list[np.ndarray], bool] | None = None
-        self._num_batches: dict[int, int] = {}
 
-    def epoch(self, epoch: int = 0, start_batch: int = 0) -> tf.data.Dataset:
-        """One epoch of `(x, y, sample_weight)`, from batch `start_batch` on."""
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The tokenizer's bos and eos around a document."""
+        if self.continuous:
+            return [], []
+        begin, end = (special_id(self.tokenizer, name) for name in ("bos_id", "eos_id"))
+        return [] if begin is None else [begin], [] if end is None else [end]
 
-        def batches() -> Iterator[Batch]:
-            for rows in itertools.islice(self._plan(epoch), start_batch, None):
-                yield self._batch(rows)
+    def epoch_key(self, epoch: int) -> int:
+        """Packed, every epoch has as many batches."""
+        return super().epoch_key(epoch) if self.continuous else 0
 
-        shape = (None, self.sequence_length)  # (B, T)
-        ids = tf.TensorSpec(shape, tf.int32)
-        x = {"token_ids": ids, "padding_mask": tf.TensorSpec(shape, tf.bool)}
-        if not self.continuous:
-            x["segment_ids"] = ids
-        signature = (x, ids, tf.TensorSpec(shape, tf.float32))
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+    def rows(self, epoch: int) -> Iterator[Window]:
+        """Rows whose pieces are each k + 1 tokens for k positions."""
+        if self.continuous:
+            return self.continuous_rows(epoch, self.sequence_length, overlap=1)
+        return self._packed_rows(epoch)
 
-    def num_batches(self, epoch: int = 0) -> int:
-        """Batches in `epoch`; remembered, or counted by tokenizing the texts.
-
-        Packed, every epoch has as many.
-
-        Raises:
-            ValueError: The texts hold no token that follows another.
-        """
-        key = self._key(epoch)
-        if key not in self._num_batches:
-            for _ in self._plan(epoch):
-                pass
-        return self._num_batches[key]
-
-    def _key(self, epoch: int) -> int:
-        return epoch if self.training and self.continuous else 0
-
-    def _plan(self, epoch: int) -> Iterator[list[Row]]:
-        """The rows of each batch of an epoch."""
-        waiting: list[Row] = []
-        num_batches = 0
-        windows = self._continuous_rows(epoch) if self.continuous else self._packed_rows(epoch)
-        for index, (rows, is_last) in enumerate(windows):
-            if self.training:
-                rng = np.random.default_rng([self.seed, epoch, index])
-                rows = [rows[i] for i in rng.permutation(len(rows))]
-            waiting += rows
-            size = self.rows_per_batch
-            end = len(waiting) if is_last else len(waiting) // size * size
-            for start in range(0, end, size):
-                num_batches += 1
-                yield waiting[start : min(start + size, end)]
-            waiting = waiting[end:]
-        if not num_batches:
-            raise ValueError("`texts` must hold at least one token that follows another.")
-        self._num_batches[self._key(epoch)] = num_batches
-
-    def _packed_rows(self, epoch: int) -> Iterator[tuple[list[Row], bool]]:
-        """Rows of documents, by window, and whether the window is the last."""
+    def _packed_rows(self, epoch: int) -> Iterator[Window]:
         size = self.sequence_length
-        for index, (documents, is_last) in enumerate(self._windows()):
+        for index, (documents, is_last) in enumerate(self.windows()):
             pieces = [
                 document[start : start + size + 1]
                 for document in documents
@@ -156,54 +102,13 @@ class PackedBatches:
             rows = best_fit(lengths[order], size)
             yield [[pieces[order[i]] for i in row] for row in rows], is_last
 
-    def _continuous_rows(self, epoch: int) -> Iterator[tuple[list[Row], bool]]:
-        """Rows of the one text, by window, and whether the window is the last."""
-        size = self.sequence_length
-        skip = 0
-        if self.training:
-            skip = int(np.random.default_rng([self.seed, epoch]).integers(size))
-        rest = np.zeros(0, np.int32)
-        for pieces, is_last in self._windows():
-            text = np.concatenate([rest, *pieces])
-            if is_last and skip > len(text) - 2:
-                skip = 0  # a text shorter than the first row
-            text, skip = text[skip:], max(skip - len(text), 0)
-            end = len(text) - 1 if is_last else (len(text) - 1) // size * size
-            rows = [[text[start : start + size + 1]] for start in range(0, end, size)]
-            rest = text[max(end, 0) :]
-            yield rows, is_last
-
-    def _windows(self) -> Iterator[tuple[list[np.ndarray], bool]]:
-        """The tokens of the texts in windows, each with whether it is the last."""
-        if self._first_window is not None and self._first_window[1]:
-            yield self._first_window
-            return
-        texts = self._tokenized()
-        window = _up_to(texts, self.window)
-        while window:
-            following = list(itertools.islice(texts, 1))
-            if self._first_window is None:
-                self._first_window = window, not following
-            yield window, not following
-            window = following and following + _up_to(texts, self.window)
-
-    def _tokenized(self) -> Iterator[np.ndarray]:
-        """The tokens of each text, int32; of a document with begin and end."""
-        ends = [special_id(self.tokenizer, name) for name in ("bos_id", "eos_id")]
-        begin, end = ([] if self.continuous or id_ is None else [id_] for id_ in ends)
-        for texts in _chunks(self.texts):
-            ids = self.tokenizer.tokenize(texts)
-            flat, splits = ids.flat_values.numpy(), ids.row_splits.numpy()
-            for first, last in itertools.pairwise(splits):
-                if last > first:
-                    yield np.concatenate([begin, flat[first:last], end]).astype(np.int32)
-
-    def _batch(self, rows: list[Row]) -> Batch:
+    def batch(self, rows: Plan, epoch: int) -> Batch:
+        """The arrays of a batch."""
         shape = (len(rows), self.sequence_length)  # (B, T)
         token_ids = np.full(shape, special_id(self.tokenizer, "pad_id") or 0, np.int32)
         labels = token_ids.copy()
         segment_ids = np.zeros(shape, np.int32)
-        for row, pieces in enumerate(rows):
+        for row, (_, pieces) in enumerate(rows):
             start = 0
             for number, piece in enumerate(pieces, start=1):
                 end = start + len(piece) - 1
@@ -216,6 +121,15 @@ class PackedBatches:
         if not self.continuous:
             x["segment_ids"] = segment_ids
         return x, labels, mask.astype(np.float32)
+
+    def signature(self) -> Any:
+        """The specs of a batch."""
+        shape = (None, self.sequence_length)  # (B, T)
+        ids = tf.TensorSpec(shape, tf.int32)
+        x = {"token_ids": ids, "padding_mask": tf.TensorSpec(shape, tf.bool)}
+        if not self.continuous:
+            x["segment_ids"] = ids
+        return x, ids, tf.TensorSpec(shape, tf.float32)
 
 
 def best_fit(lengths: np.ndarray, capacity: int) -> list[list[int]]:
@@ -245,32 +159,3 @@ def best_fit(lengths: np.ndarray, capacity: int) -> list[list[int]]:
         with_room[left].append(row)
         open_rooms[left] = left > 0
     return rows
-
-
-def special_id(tokenizer: Tokenizer, name: str) -> int | None:
-    """A special id of a tokenizer, `None` where it has none."""
-    value = getattr(tokenizer, name, None)
-    return None if value is None or value < 0 else int(value)
-
-
-def _chunks(texts: Iterable[Text]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    size = 0
-    for row in texts:
-        text = row if isinstance(row, str) else row[0]
-        chunk.append(text)
-        size += len(text)
-        if len(chunk) == _CHUNK or size >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _up_to(texts: Iterator[np.ndarray], num_tokens: int) -> list[np.ndarray]:
-    """The next texts, until they are `num_tokens` or more."""
-    window = []
-    while num_tokens > 0 and (text := next(texts, None)) is not None:
-        window.append(text)
-        num_tokens -= len(text)
-    return window

@@ -3,8 +3,10 @@
 from tflm.layers.activations import activation
 from tflm.layers.attention import CrossAttention, SelfAttention, attend
 from tflm.layers.blocks import TransformerBlock
+from tflm.layers.classification_head import ClassificationHead
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.feed_forward import FeedForward
+from tflm.layers.masked_lm_head import MaskedLMHead
 from tflm.layers.masks import (
     attention_bias,
     causal_mask,
@@ -14,6 +16,7 @@ from tflm.layers.masks import (
     segment_mask,
 )
 from tflm.layers.normalization import LayerNormalization, RMSNormalization
+from tflm.layers.pooling import AttentionPooling, FirstPooling, MaxPooling, MeanPooling
 from tflm.layers.positions import (
     LearnedPositions,
     rotary_tables,
@@ -22,15 +25,23 @@ from tflm.layers.positions import (
     token_positions,
 )
 from tflm.layers.relative_bias import RelativeBias
+from tflm.layers.span_head import SpanHead
 
 __all__ = [
+    "AttentionPooling",
+    "ClassificationHead",
     "CrossAttention",
     "FeedForward",
+    "FirstPooling",
     "LayerNormalization",
     "LearnedPositions",
+    "MaskedLMHead",
+    "MaxPooling",
+    "MeanPooling",
     "RMSNormalization",
     "RelativeBias",
     "SelfAttention",
+    "SpanHead",
     "TokenEmbedding",
     "TransformerBlock",
     "activation",

@@ -29,6 +29,12 @@ class Model(keras.Model):
         super().__init__(**kwargs)
         self.config = config
 
+    def build(self, *_: Any) -> None:
+        """Makes every layer's weights, for layers that take vectors `(B, T, D)`."""
+        for layer in self.layers:
+            layer.build((None, None, self.config.hidden_dim))
+        self.built = True
+
     def to_dtype(self, dtype: str) -> "Model":
         """The same model with its weights and its arithmetic in another dtype.
 
@@ -57,7 +63,13 @@ class Encoder(Model):
 
     Inputs: `token_ids` `(B, T)`, boolean `padding_mask` `(B, T)` and, where the architecture has
     them, `segment_ids` `(B, T)`, the number of the text that each token belongs to.
+
+    Attributes:
+        POOLING: how a classifier makes one vector of a text where it is not told: "first", "mean",
+            "max" or "attention".
     """
+
+    POOLING: ClassVar[str] = "first"
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Hidden states `(B, T, D)`."""

@@ -85,11 +85,6 @@ class BertEncoder(Encoder):
             self.pooler = keras.layers.Dense(dim, "tanh", dtype=policy, name="pooler")
         self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
 
-    def build(self, *_: Any) -> None:
-        for layer in self.layers:
-            layer.build((None, None, self.config.hidden_dim))
-        self.built = True
-
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Hidden states `(B, T, D)`.
 

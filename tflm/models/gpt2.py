@@ -108,11 +108,6 @@ class CausalTransformer(Decoder):
         """Cosines and sines that turn queries and keys at positions `(N or 1, T)`, or `None`."""
         return None
 
-    def build(self, *_: Any) -> None:
-        for layer in self.layers:
-            layer.build((None, None, self.config.hidden_dim))
-        self.built = True
-
     def start(self, padding_mask: Any, max_length: int | None = None) -> dict:
         """No key and value yet, and how much of each row to pass over.
 

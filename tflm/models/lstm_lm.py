@@ -58,11 +58,6 @@ class LSTMLanguageModel(Decoder):
         ]
         self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
 
-    def build(self, *_: Any) -> None:
-        for layer in self.layers:
-            layer.build((None, None, self.config.hidden_dim))
-        self.built = True
-
     def start(self, padding_mask: Any, max_length: int | None = None) -> dict:
         """Empty states, and how much of each row to pass over; no last position bounds the text."""
         rows = ops.shape(padding_mask)[0]

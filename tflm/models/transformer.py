@@ -88,11 +88,6 @@ class TransformerEncoderDecoder(EncoderDecoder):
             for i in range(config.num_decoder_layers)
         ]
 
-    def build(self, *_: Any) -> None:
-        for layer in self.layers:
-            layer.build((None, None, self.config.hidden_dim))
-        self.built = True
-
     def add_output_bias(self) -> None:
         """Adds the weight `output_bias` `(V,)`, which is added to the logits."""
         shape = (self.output_embedding.vocab_size,)

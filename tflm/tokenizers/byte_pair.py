@@ -21,7 +21,7 @@ import tokenizers
 
 from tflm.tokenizers.directory import read_config, write_files
 from tflm.tokenizers.merging import Merges
-from tflm.tokenizers.rows import row_of_each
+from tflm.tokenizers.rows import row_of_each, to_ragged
 from tflm.tokenizers.special_tokens import SpecialToken, SpecialTokens, read_special_tokens
 from tflm.tokenizers.splitting import WordSplitter, check_rule, pre_tokenizer
 
@@ -233,11 +233,7 @@ class BytePairTokenizer(tf.Module):
         Returns:
             Strings, (B,), always valid UTF-8: bytes that make no character become U+FFFD.
         """
-        if not isinstance(ids, tf.RaggedTensor | tf.Tensor):
-            ids = tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
-        if not isinstance(ids, tf.RaggedTensor):
-            ragged: Any = tf.RaggedTensor
-            ids = ragged.from_tensor(ids)
+        ids = to_ragged(ids)
         values = tf.cast(ids.flat_values, tf.int64)
         known = (values >= 0) & (values < self.vocab_size)
         spelled = tf.where(known, tf.gather(self._spelled, tf.where(known, values, 0)), "")

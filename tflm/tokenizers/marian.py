@@ -14,6 +14,7 @@ from typing import Any, Self
 import tensorflow as tf
 
 from tflm.tokenizers.directory import require_files, write_files
+from tflm.tokenizers.rows import to_ragged
 from tflm.tokenizers.sentencepiece import SentencePieceTokenizer
 
 MODEL_FILES = ("source.spm", "target.spm")
@@ -117,11 +118,7 @@ class MarianTokenizer(tf.Module):
         Returns:
             Strings, (B,), without spaces at the ends.
         """
-        if not isinstance(ids, tf.RaggedTensor | tf.Tensor):
-            ids = tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
-        if not isinstance(ids, tf.RaggedTensor):
-            ragged: Any = tf.RaggedTensor
-            ids = ragged.from_tensor(ids)
+        ids = to_ragged(ids)
         values = tf.cast(ids.flat_values, tf.int64)
         known = (values >= 0) & (values < self.vocab_size)
         spelled = tf.where(known, tf.gather(self._spelled, tf.where(known, values, 0)), "")

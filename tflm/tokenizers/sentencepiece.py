@@ -23,11 +23,14 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text
 
+from tflm.tokenizers.rows import to_ragged
+
 ALGORITHMS = ("bpe", "unigram", "char")
 MODEL_FILE = "sentencepiece.model"
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _RESERVED = "\u2585"  # the trainer drops every line that holds it
+_MASKS = ("[MASK]", "<mask>")  # what the piece is called that stands for a masked one
 _MAX_LINE_BYTES = 1 << 20  # the trainer drops longer lines; its own default is 4,192
 _NUM_SEEDS = 2**32 - 1  # 2**32 - 1 itself asks SentencePiece for a random seed
 
@@ -47,7 +50,8 @@ class SentencePieceTokenizer(tf.Module):
 
     Attributes:
         vocab_size: Number of pieces, V.
-        pad_id, unk_id, bos_id, eos_id: Ids of the special pieces; -1 where the model has none.
+        pad_id, unk_id, bos_id, eos_id, mask_id: Ids of the special pieces; -1 where the model has
+            none.
 
     Raises:
         ValueError: `model` is not a SentencePiece model.
@@ -68,6 +72,9 @@ class SentencePieceTokenizer(tf.Module):
         self.unk_id = int(self._python.unk_id())
         self.bos_id = int(self._python.bos_id())
         self.eos_id = int(self._python.eos_id())
+        self.mask_id = next(
+            (id_ for id_ in map(self._python.piece_to_id, _MASKS) if id_ != self.unk_id), -1
+        )
         self._unk_bytes = len(self._python.decode([self.unk_id]).encode())
         self._adds_space = self._python.encode("a", out_type=str)[0].startswith(_SPACE)
 
@@ -84,6 +91,7 @@ class SentencePieceTokenizer(tf.Module):
         algorithm: str = "bpe",
         byte_fallback: bool = True,
         user_symbols: Sequence[str] = (),
+        control_symbols: Sequence[str] = (),
         normalization: str = "identity",
         character_coverage: float = 1.0,
     ) -> Self:
@@ -91,13 +99,15 @@ class SentencePieceTokenizer(tf.Module):
 
         Args:
             texts: Lines of text, read once.
-            vocab_size: Number of pieces, special pieces, bytes and `user_symbols` included. With
-                "char" at most as many: texts with fewer different characters give fewer.
+            vocab_size: Number of pieces, special pieces, bytes and symbols included. With "char"
+                at most as many: texts with fewer different characters give fewer.
             algorithm: "bpe", "unigram", or "char", in which every piece is a single character, a
                 line break the piece of its byte, and no space is put in front of a text.
             byte_fallback: Whether a character outside the vocabulary becomes its UTF-8 bytes
                 (256 pieces) instead of `unk_id`.
             user_symbols: Strings that are always one piece.
+            control_symbols: More special pieces, "[MASK]" say: no text gives them, and they are
+                left out of decoded text.
             normalization: SentencePiece's rule: "identity", "nfkc", "nmt_nfkc", "nfkc_cf" or
                 "nmt_nfkc_cf". Anything but "identity" gives up the exact round trip.
             character_coverage: Share of the characters in `texts` that become pieces; the rarest
@@ -124,6 +134,7 @@ class SentencePieceTokenizer(tf.Module):
                 vocab_size=vocab_size,
                 byte_fallback=byte_fallback,
                 user_defined_symbols=list(user_symbols),
+                control_symbols=list(control_symbols),
                 normalization_rule_name=normalization,
                 character_coverage=character_coverage,
                 remove_extra_whitespaces=False,
@@ -192,11 +203,7 @@ class SentencePieceTokenizer(tf.Module):
         Returns:
             Strings, (B,), always valid UTF-8.
         """
-        if not isinstance(ids, tf.RaggedTensor | tf.Tensor):
-            ids = tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
-        if not isinstance(ids, tf.RaggedTensor):
-            ragged: Any = tf.RaggedTensor
-            ids = ragged.from_tensor(ids)
+        ids = to_ragged(ids)
         values = tf.cast(ids.flat_values, tf.int32)  # (all ids,)
         keep = (values >= 0) & (values < self.vocab_size)
         for special in (self.pad_id, self.unk_id, self.bos_id, self.eos_id):

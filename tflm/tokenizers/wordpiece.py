@@ -19,7 +19,7 @@ import tensorflow_text
 from tokenizers import decoders
 
 from tflm.tokenizers.directory import read_config, write_files
-from tflm.tokenizers.rows import row_of_each
+from tflm.tokenizers.rows import row_of_each, to_ragged
 from tflm.tokenizers.special_tokens import SpecialToken, SpecialTokens, read_special_tokens
 from tflm.tokenizers.unicode import (
     BLANK,
@@ -209,11 +209,7 @@ class WordPieceTokenizer(tf.Module):
         Returns:
             Strings, (B,).
         """
-        if not isinstance(ids, tf.RaggedTensor | tf.Tensor):
-            ids = tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
-        if not isinstance(ids, tf.RaggedTensor):
-            ragged: Any = tf.RaggedTensor
-            ids = ragged.from_tensor(ids)
+        ids = to_ragged(ids)
         values = tf.cast(ids.flat_values, tf.int32)  # (all ids,)
         keep = (values >= 0) & (values < self.vocab_size)
         for token in self.special_tokens:

@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+from tflm import checkpoints
 from tflm.checkpoints.families import gpt2
 from tflm.models.gpt2 import GPT2, Config
 
@@ -38,3 +40,26 @@ def test_every_layer_has_its_rules():
     assert len(names) == len(set(names))
     layers = {name.split("/")[0] for name in names if name.startswith("block_")}
     assert layers == {"block_0", "block_1", "block_2"}
+
+
+def test_a_keras_hub_backbone_becomes_a_model_that_computes_the_same():
+    import keras_hub
+
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=53,
+        num_layers=3,
+        num_heads=4,
+        hidden_dim=16,
+        intermediate_dim=21,
+        max_sequence_length=19,
+    )
+    random = np.random.default_rng(2)
+    for weight in backbone.weights:
+        weight.assign(random.normal(0.1, 0.4, weight.shape))
+    real = np.arange(7) < np.array([7, 3, 5])[:, None]
+    batch = {"token_ids": random.integers(4, 53, (3, 7), "int32"), "padding_mask": real}
+    model = checkpoints.load_model(backbone)
+    expected = backbone.token_embedding(backbone(batch), reverse=True)
+    found = np.asarray(model(batch))
+    np.testing.assert_allclose(found[real], np.asarray(expected)[real], atol=1e-4, rtol=1e-5)
+    assert (model.config.max_length, model.config.ffn_dim) == (19, 21)

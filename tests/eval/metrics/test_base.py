@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -66,6 +68,16 @@ def test_a_score_survives_json(score):
     assert Score.from_dict(json.loads(json.dumps(score.to_dict()))) == score
     bare = Score(name="ter", label="TER", value=5.5, num_examples=3, signature="case:lc")
     assert Score.from_dict(json.loads(json.dumps(bare.to_dict()))) == bare
+
+
+def test_what_is_no_number_survives_json_too(score):
+    ends = Interval(low=float("-inf"), high=float("nan"), level=0.9, num_resamples=7, seed=2)
+    odd = dataclasses.replace(score, value=math.inf, components={"a": math.nan}, interval=ends)
+    text = json.dumps(odd.to_dict(), allow_nan=False)
+    assert '"value": "inf"' in text
+    back = Score.from_dict(json.loads(text))
+    assert (back.value, back.interval.low) == (math.inf, -math.inf)
+    assert math.isnan(back.components["a"]) and math.isnan(back.interval.high)
 
 
 def test_a_score_cannot_be_changed(score):

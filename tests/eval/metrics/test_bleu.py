@@ -13,10 +13,17 @@ def tokenizer(metric):
 
 @pytest.mark.parametrize(
     "language, expected",
-    [("en", "13a"), ("de-DE", "13a"), ("zh", "zh"), ("zh-CN", "zh"), ("cmn", "zh")],
+    [("en", "13a"), ("de-DE", "13a"), ("zh", "zh"), ("zh-CN", "zh"), ("cmn", "zh"), ("th", "char")],
 )
 def test_the_target_language_chooses_the_tokenizer(language, expected):
     assert tokenizer(BLEU(language)) == expected
+
+
+@pytest.mark.parametrize("language", ["th", "lo", "km", "my", "tha", "mya_Mymr"])
+def test_scripts_without_spaces_and_without_a_tokenizer_are_scored_by_the_character(language):
+    text = "ไปโรงเรียนทุกวัน"
+    slip = BLEU(language).score([text[:-1] + "ก"], [text])
+    assert 80 < slip.value < 100
 
 
 def test_a_named_tokenizer_wins():

@@ -1,7 +1,10 @@
 import gzip
 import json
+import random
 
+import numpy as np
 import pytest
+from nltk.tokenize import word_tokenize
 
 from tflm.eval.metrics.cmrc import CmrcExactMatch, CmrcF1, mixed_tokens, without_punctuation
 
@@ -53,6 +56,79 @@ def test_long_answers_are_compared_whole():
     # difflib would by default drop what is frequent in sequences of 200 and more.
     text = "的" * 150 + "北京" * 60
     assert CmrcF1().score([text], [text + "上"]).value == pytest.approx(100 * 540 / 541)
+
+
+MARKS = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+
+
+def questions(path):
+    """The gold answers of each question, and what a system might answer."""
+    data = json.loads(gzip.decompress(path.read_bytes()))["data"]
+    generator = random.Random(3)
+    for paragraph in (paragraph for article in data for paragraph in article["paragraphs"]):
+        context = paragraph["context"]
+        for question in paragraph["qas"]:
+            gold = [answer["text"] for answer in question["answers"]]
+            text, start = generator.choice(gold), generator.randrange(len(context))
+            answers = [
+                text,
+                text[: generator.randrange(len(text) + 1)],
+                f" “{text.upper()}”。",
+                context[start : start + generator.randint(1, 40)],
+                "",
+            ]
+            yield gold, generator.choice(answers)
+
+
+def defined_tokens(text):
+    """The definition, a character at a time: an ideograph ends the run of other characters."""
+    tokens, run = [], ""
+    for character in text.lower().strip():
+        if character in MARKS:
+            continue
+        if "\u4e00" <= character <= "\u9fa5":
+            tokens += [*word_tokenize(run, preserve_line=True), character]
+            run = ""
+        else:
+            run += character
+    return tokens + word_tokenize(run, preserve_line=True)
+
+
+def defined_f1(prediction, answer):
+    """F1 of the longest common run, from a table of all of them, a row at a time."""
+    ours, theirs = defined_tokens(prediction), defined_tokens(answer)
+    longest, above = 0, [0] * (len(theirs) + 1)
+    for token in ours:
+        row = [0] * (len(theirs) + 1)
+        for j, other in enumerate(theirs):
+            if token == other:
+                row[j + 1] = above[j] + 1  # the run that ends with this pair
+        longest, above = max(longest, *row), row
+    return 2 * longest / (len(ours) + len(theirs)) if longest else 0.0
+
+
+def defined_match(prediction, answer):
+    left, right = (
+        [c for c in text.lower().strip() if c not in MARKS] for text in (prediction, answer)
+    )
+    return left == right
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("trial.json.gz", 1002), pytest.param("train.json.gz", 10142, marks=pytest.mark.slow)],
+)
+def test_every_question_of_the_data_scores_as_defined(shared_data, name, count):
+    references, hypotheses = zip(*questions(shared_data / "cmrc2018" / name), strict=True)
+    assert len(hypotheses) == count
+    for metric, defined in ((CmrcF1(), defined_f1), (CmrcExactMatch(), defined_match)):
+        found = metric.statistics(hypotheses, references)[:, 0]
+        expected = [
+            max(defined(text, answer) for answer in gold)
+            for text, gold in zip(hypotheses, references, strict=True)
+        ]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert 0.2 < found.mean() < 0.8
 
 
 def test_gold_answers_of_the_data_score_100_against_themselves(shared_data):

@@ -18,6 +18,7 @@ from tflm.eval.metrics.languages import base_language
         ("jpn", "ja"),
         ("ja_JP", "ja"),
         ("kor_Hang", "ko"),
+        ("tha_Thai", "th"),
         ("deu", "deu"),
     ],
 )

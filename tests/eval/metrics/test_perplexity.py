@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tflm.eval.metrics.perplexity import BitsPer, Likelihood, Perplexity
 
@@ -35,6 +37,26 @@ def test_uneven_batches_weigh_what_they_hold():
         assert Perplexity().score(likelihoods, texts).value == pytest.approx(expected)
         if len(means) > 1:  # the usual mistake is another number
             assert np.mean(means) != pytest.approx(expected, rel=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_perplexity_is_by_tokens_however_the_texts_are_cut_into_batches(data):
+    values = data.draw(
+        st.lists(st.lists(st.floats(-9, 0), min_size=1, max_size=7), min_size=1, max_size=8)
+    )
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(values)))) | {0, len(values)})
+    likelihoods = []
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        batch = values[start:end]
+        width = max(map(len, batch)) + data.draw(st.integers(0, 2))
+        mask = [[True] * len(row) + [False] * (width - len(row)) for row in batch]
+        filled = [row + [math.nan] * (width - len(row)) for row in batch]
+        likelihoods += Likelihood.from_batch(filled, mask)
+    flat = [value for row in values for value in row]
+    score = Perplexity().score(likelihoods, ["公园"] * len(values))
+    assert score.value == pytest.approx(math.exp(-math.fsum(flat) / len(flat)), rel=1e-9)
+    assert score.components["num_tokens"] == len(flat)
 
 
 def test_units_are_those_of_the_original_text():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rouge_score import rouge_scorer
 
+from tflm.eval.baselines import baselines_for
 from tflm.eval.metrics.rouge import ROUGE
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -63,6 +64,39 @@ def test_english_equals_rouge_score_on_every_example(corpus, stem, corpora):
         assert 0 < score.value < 1
         means = np.mean([scores[kind] for scores in expected], axis=0)
         assert list(score.components.values()) == pytest.approx(means[:2].tolist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("samsum/test.jsonl", 819),
+        ("samsum/val.jsonl", 818),
+        ("dialogsum/dev.jsonl", 493),
+        ("aeslc/dev.jsonl.gz", 1960),
+        ("aeslc/test.jsonl.gz", 1906),
+    ],
+)
+def test_english_equals_rouge_score_on_whole_corpora(name, count, shared_data):
+    examples = rows(shared_data / name)
+    if name.startswith("aeslc"):
+        pairs = [(row["body"], (row["subject"], *row["annotations"])) for row in examples]
+        hypotheses, references = zip(*pairs, strict=True)
+        (system,) = (each for each in baselines_for("summarization") if each.name == "lead_1")
+        hypotheses = system.predict(hypotheses, references)
+    else:
+        hypotheses = [lead(row["dialogue"]) for row in examples]
+        references = [(row["summary"],) for row in examples]
+    assert len(hypotheses) == count
+    for stem in (False, True):
+        scorer = rouge_scorer.RougeScorer(list(KINDS), use_stemmer=stem)
+        expected = [
+            scorer.score_multi(gold, text)
+            for text, gold in zip(hypotheses, references, strict=True)
+        ]
+        for kind in KINDS:
+            found = ROUGE(kind, "en", stem=stem).statistics(hypotheses, references)[:, -3:]
+            np.testing.assert_array_equal(found, [scores[kind] for scores in expected])
 
 
 @pytest.mark.parametrize("corpus", ["samsum", "dialogsum", "aeslc"])

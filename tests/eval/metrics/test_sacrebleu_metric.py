@@ -177,6 +177,8 @@ def test_statistics_of_no_example_are_refused():
     metric = CHRF()
     statistics = metric.statistics(["a"], ["a"])
     with pytest.raises(ValueError, match="must be those of at least one example. Received: 0"):
+        metric.score_statistics(0 * statistics[0])
+    with pytest.raises(ValueError, match=r"at least one example, .* Received: shape=\(0, "):
         metric.score_statistics(statistics[:0])
 
 

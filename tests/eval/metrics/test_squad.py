@@ -47,6 +47,7 @@ def read(path):
     return data, predictions, hypotheses, references
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", FILES)
 def test_every_question_of_the_data_scores_as_the_published_script_has_it(shared_data, name):
     script = pytest.importorskip(

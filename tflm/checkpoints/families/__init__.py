@@ -15,7 +15,7 @@ from tflm.models.base import Model
 class Family(Protocol):
     """What a file in this folder defines.
 
-    A family that KerasHub has too also defines `KERAS_HUB` (the name of its backbone class),
+    A family that KerasHub has too also defines `KERAS_HUB` (names of its backbone classes),
     `config_from_keras_hub(config)` and `keras_hub_weights(config)`.
 
     Attributes:
@@ -91,6 +91,16 @@ def of_model(model: Any) -> Family:
     return known[type(model)]
 
 
+def opened_by(cls: type[Model]) -> list[str]:
+    """The checkpoints that an architecture opens: values of `model_type`, KerasHub's classes."""
+    return [
+        name
+        for family in FAMILIES.values()
+        if family.MODEL is cls
+        for name in (*family.MODEL_TYPES, *getattr(family, "KERAS_HUB", ()))
+    ]
+
+
 def of_keras_hub(class_name: str) -> Any:
     """The family of a KerasHub backbone class.
 
@@ -98,7 +108,7 @@ def of_keras_hub(class_name: str) -> Any:
         ValueError: there is none; the message lists the known classes.
     """
     known = {
-        family.KERAS_HUB: family for family in FAMILIES.values() if hasattr(family, "KERAS_HUB")
+        name: family for family in FAMILIES.values() for name in getattr(family, "KERAS_HUB", ())
     }
     if class_name not in known:
         raise ValueError(f"`backbone` must be one of {sorted(known)}. Received: {class_name}")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tflm.checkpoints.families.bert import keras_hub_norm
-from tflm.checkpoints.mapping import Rule, dense, heads_in, heads_out, norm, same
+from tflm.checkpoints import backbone_parts
+from tflm.checkpoints.mapping import Rule, dense, norm, same
 from tflm.checkpoints.options import activation, activation_to_huggingface, check_options
 from tflm.models.bart import FIRST_POSITION, Bart, Config
 
@@ -15,7 +15,7 @@ MODEL_TYPES = ("bart",)
 PREFIX = "model."
 HEADS = ("classification_head.*", "qa_outputs.*")
 IGNORED = ("encoder.version", "decoder.version")
-KERAS_HUB = "BartBackbone"
+KERAS_HUB = ("BartBackbone",)
 
 DEFAULTS = {
     "vocab_size": 50265,
@@ -161,15 +161,9 @@ def blocks(config: Any) -> Iterator[Rule]:
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`."""
     return Config(
-        vocab_size=config["vocabulary_size"],
-        hidden_dim=config["hidden_dim"],
-        ffn_dim=config["intermediate_dim"],
-        num_heads=config["num_heads"],
+        **backbone_parts.sizes(config),
         num_encoder_layers=config["num_layers"],
         num_decoder_layers=config["num_layers"],
-        max_length=config["max_sequence_length"],
-        dropout=config["dropout"],
-        attention_dropout=config["dropout"],
     )
 
 
@@ -183,7 +177,7 @@ def keras_hub_weights(config: Config) -> Iterator[Rule]:
             lambda table: np.pad(table, ((FIRST_POSITION, 0), (0, 0))),
             lambda table: [table[FIRST_POSITION:]],
         )
-        yield from keras_hub_norm(f"{side}_embedding_norm", f"{side}_embeddings_layer_norm")
+        yield from backbone_parts.norm(f"{side}_embedding_norm", f"{side}_embeddings_layer_norm")
         for i in range(getattr(config, f"num_{side}_layers")):
             yield from _keras_hub_block(
                 f"{side}_block_{i}", f"transformer_{side}_layer_{i}", config
@@ -193,22 +187,16 @@ def keras_hub_weights(config: Config) -> Iterator[Rule]:
 def _keras_hub_block(ours: str, theirs: str, config: Config) -> Iterator[Rule]:
     heads = config.num_heads
     is_decoder = ours.startswith("decoder")
-    for part in ("attention", "cross_attention") if is_decoder else ("attention",):
-        name = "cross_attention" if part == "cross_attention" else "self_attention"
-        layer = f"{theirs}/{name}" if is_decoder else f"{theirs}/{name}_layer"
-        query, key, value = (f"{layer}/{projection}" for projection in ("query", "key", "value"))
-        if part == "attention":
-            path = f"{ours}/attention/query_key_value"
-            yield from heads_out(path, query, key, value, num_heads=heads)
-        else:
-            yield from heads_out(f"{ours}/cross_attention/query", query, num_heads=heads)
-            yield from heads_out(f"{ours}/cross_attention/key_value", key, value, num_heads=heads)
-        yield from heads_in(f"{ours}/{part}/out", f"{layer}/attention_output", heads)
-        yield from keras_hub_norm(f"{ours}/{part}_norm", f"{theirs}/{name}_layer_norm")
-    for name, layer in (("up", "intermediate"), ("down", "output")):
-        for weight in ("kernel", "bias"):
-            yield same(
-                f"{ours}/feed_forward/{name}/{weight}",
-                f"{theirs}/feedforward_{layer}_dense/{weight}",
-            )
-    yield from keras_hub_norm(f"{ours}/feed_forward_norm", f"{theirs}/feedforward_layer_norm")
+    layer = f"{theirs}/self_attention" if is_decoder else f"{theirs}/self_attention_layer"
+    yield from backbone_parts.self_attention(f"{ours}/attention", layer, heads)
+    norm_name = f"{theirs}/self_attention_layer_norm"
+    yield from backbone_parts.norm(f"{ours}/attention_norm", norm_name)
+    if is_decoder:
+        cross, layer = f"{ours}/cross_attention", f"{theirs}/cross_attention"
+        pair = (f"{layer}/key", f"{layer}/value")
+        yield from backbone_parts.heads_out(f"{cross}/query", f"{layer}/query", num_heads=heads)
+        yield from backbone_parts.heads_out(f"{cross}/key_value", *pair, num_heads=heads)
+        yield from backbone_parts.heads_in(f"{cross}/out", f"{layer}/attention_output", heads)
+        yield from backbone_parts.norm(f"{cross}_norm", f"{layer}_layer_norm")
+    yield from backbone_parts.feed_forward(f"{ours}/feed_forward", theirs)
+    yield from backbone_parts.norm(f"{ours}/feed_forward_norm", f"{theirs}/feedforward_layer_norm")

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tflm.checkpoints.mapping import Rule, dense, heads_in, heads_out, norm, same
+from tflm.checkpoints import backbone_parts
+from tflm.checkpoints.mapping import Rule, dense, norm, same
 from tflm.checkpoints.options import activation, activation_to_huggingface, check_options
 from tflm.models.bert import Bert, Config
 
@@ -12,7 +13,7 @@ MODEL_TYPES = ("bert",)
 PREFIX = "bert."
 HEADS = ("cls.*", "classifier.*", "qa_outputs.*")
 IGNORED = ("embeddings.position_ids",)
-KERAS_HUB = "BertBackbone"
+KERAS_HUB = ("BertBackbone",)
 
 DEFAULTS = {
     "vocab_size": 30522,
@@ -110,26 +111,13 @@ def weights(config: Any) -> Iterator[Rule]:
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`."""
     return Config(
-        **fields_from_keras_hub(config),
+        **backbone_parts.sizes(config),
+        num_layers=config["num_layers"],
         num_segments=config["num_segments"],
         activation="gelu_tanh",
         norm_epsilon=1e-12,
         pooler=True,
     )
-
-
-def fields_from_keras_hub(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes that the three backbones have."""
-    return {
-        "vocab_size": config["vocabulary_size"],
-        "hidden_dim": config["hidden_dim"],
-        "ffn_dim": config["intermediate_dim"],
-        "num_heads": config["num_heads"],
-        "num_layers": config["num_layers"],
-        "max_length": config["max_sequence_length"],
-        "dropout": config["dropout"],
-        "attention_dropout": config["dropout"],
-    }
 
 
 def keras_hub_weights(config: Config) -> Iterator[Rule]:
@@ -142,27 +130,13 @@ def keras_hub_weights(config: Config) -> Iterator[Rule]:
     yield same("pooler/bias", "pooled_dense/bias")
 
 
-def keras_hub_norm(ours: str, theirs: str) -> Iterator[Rule]:
-    """A normalisation of KerasHub's."""
-    yield same(f"{ours}/scale", f"{theirs}/gamma")
-    yield same(f"{ours}/offset", f"{theirs}/beta")
-
-
 def keras_hub_blocks(config: Any) -> Iterator[Rule]:
     """The blocks, and the normalisation before them, of the three backbones."""
-    yield from keras_hub_norm("embedding_norm", "embeddings_layer_norm")
+    yield from backbone_parts.norm("embedding_norm", "embeddings_layer_norm")
     for i in range(config.num_layers):
         ours, theirs = f"block_{i}", f"transformer_layer_{i}"
-        attention = f"{theirs}/self_attention_layer"
-        projections = [f"{attention}/{name}" for name in ("query", "key", "value")]
-        heads = config.num_heads
-        yield from heads_out(f"{ours}/attention/query_key_value", *projections, num_heads=heads)
-        yield from heads_in(f"{ours}/attention/out", f"{attention}/attention_output", heads)
-        yield from keras_hub_norm(f"{ours}/attention_norm", f"{attention}_norm")
-        for name, layer in (("up", "intermediate"), ("down", "output")):
-            for weight in ("kernel", "bias"):
-                yield same(
-                    f"{ours}/feed_forward/{name}/{weight}",
-                    f"{theirs}/feedforward_{layer}_dense/{weight}",
-                )
-        yield from keras_hub_norm(f"{ours}/feed_forward_norm", f"{theirs}/feedforward_layer_norm")
+        layer, norm_name = f"{theirs}/self_attention_layer", f"{theirs}/feedforward_layer_norm"
+        yield from backbone_parts.self_attention(f"{ours}/attention", layer, config.num_heads)
+        yield from backbone_parts.norm(f"{ours}/attention_norm", f"{layer}_norm")
+        yield from backbone_parts.feed_forward(f"{ours}/feed_forward", theirs)
+        yield from backbone_parts.norm(f"{ours}/feed_forward_norm", norm_name)

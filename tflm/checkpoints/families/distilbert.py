@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from tflm.checkpoints import backbone_parts
 from tflm.checkpoints.families import bert
 from tflm.checkpoints.mapping import Rule, dense, norm, same
 from tflm.checkpoints.options import activation, activation_to_huggingface, check_options
@@ -20,7 +21,7 @@ HEADS = (
     "qa_outputs.*",
 )
 IGNORED = ("embeddings.position_ids",)
-KERAS_HUB = "DistilBertBackbone"
+KERAS_HUB = ("DistilBertBackbone",)
 
 DEFAULTS = {
     "vocab_size": 30522,
@@ -102,7 +103,12 @@ def weights(config: Config) -> Iterator[Rule]:
 
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`."""
-    return Config(**bert.fields_from_keras_hub(config), activation="gelu", norm_epsilon=1e-12)
+    return Config(
+        **backbone_parts.sizes(config),
+        num_layers=config["num_layers"],
+        activation="gelu",
+        norm_epsilon=1e-12,
+    )
 
 
 def keras_hub_weights(config: Config) -> Iterator[Rule]:

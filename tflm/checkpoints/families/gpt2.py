@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tflm.checkpoints.families.bert import keras_hub_norm
-from tflm.checkpoints.mapping import Rule, conv1d, heads_in, heads_out, norm, same
+from tflm.checkpoints import backbone_parts
+from tflm.checkpoints.mapping import Rule, conv1d, norm, same
 from tflm.checkpoints.options import activation, activation_to_huggingface, check_options
 from tflm.models.gpt2 import GPT2, Config
 
@@ -13,7 +13,7 @@ MODEL_TYPES = ("gpt2",)
 PREFIX = "transformer."
 HEADS = ("score.*", "classifier.*", "multiple_choice_head.*", "qa_outputs.*")
 IGNORED = ("h.*.attn.bias", "h.*.attn.masked_bias")
-KERAS_HUB = "GPT2Backbone"
+KERAS_HUB = ("GPT2Backbone",)
 
 DEFAULTS = {
     "vocab_size": 50257,
@@ -122,14 +122,8 @@ def blocks(config: Any) -> Iterator[Rule]:
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`."""
     return Config(
-        vocab_size=config["vocabulary_size"],
-        hidden_dim=config["hidden_dim"],
-        ffn_dim=config["intermediate_dim"],
-        num_heads=config["num_heads"],
+        **backbone_parts.sizes(config),
         num_layers=config["num_layers"],
-        max_length=config["max_sequence_length"],
-        dropout=config["dropout"],
-        attention_dropout=config["dropout"],
         embedding_dropout=config["dropout"],
     )
 
@@ -140,17 +134,9 @@ def keras_hub_weights(config: Config) -> Iterator[Rule]:
     yield same("positions/embeddings", "position_embedding/embeddings")
     for i in range(config.num_layers):
         ours, theirs = f"block_{i}", f"transformer_layer_{i}"
-        attention = f"{theirs}/self_attention"
-        projections = [f"{attention}/{name}" for name in ("query", "key", "value")]
-        heads = config.num_heads
-        yield from heads_out(f"{ours}/attention/query_key_value", *projections, num_heads=heads)
-        yield from heads_in(f"{ours}/attention/out", f"{attention}/attention_output", heads)
-        yield from keras_hub_norm(f"{ours}/attention_norm", f"{attention}_layer_norm")
-        for name, layer in (("up", "intermediate"), ("down", "output")):
-            for weight in ("kernel", "bias"):
-                yield same(
-                    f"{ours}/feed_forward/{name}/{weight}",
-                    f"{theirs}/feedforward_{layer}_dense/{weight}",
-                )
-        yield from keras_hub_norm(f"{ours}/feed_forward_norm", f"{theirs}/feedforward_layer_norm")
-    yield from keras_hub_norm("final_norm", "layer_norm")
+        layer, norm_name = f"{theirs}/self_attention", f"{theirs}/feedforward_layer_norm"
+        yield from backbone_parts.self_attention(f"{ours}/attention", layer, config.num_heads)
+        yield from backbone_parts.norm(f"{ours}/attention_norm", f"{layer}_layer_norm")
+        yield from backbone_parts.feed_forward(f"{ours}/feed_forward", theirs)
+        yield from backbone_parts.norm(f"{ours}/feed_forward_norm", norm_name)
+    yield from backbone_parts.norm("final_norm", "layer_norm")

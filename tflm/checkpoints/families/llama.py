@@ -7,8 +7,9 @@ that has what it asks for.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from tflm.checkpoints.backbone_parts import heads_in, heads_out
 from tflm.checkpoints.families.gpt2 import output
-from tflm.checkpoints.mapping import Rule, dense, heads_in, heads_out, norm, same
+from tflm.checkpoints.mapping import Rule, dense, norm, same
 from tflm.checkpoints.options import activation, activation_to_huggingface, check_options
 from tflm.models.llama import Config, Llama
 
@@ -17,7 +18,7 @@ MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 PREFIX = "model."
 HEADS = ("score.*", "qa_outputs.*", "classifier.*")
 IGNORED = ("layers.*.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq")
-KERAS_HUB = "LlamaBackbone"
+KERAS_HUB = ("LlamaBackbone", "Llama3Backbone")
 
 COMMON = {
     "hidden_size": 4096,
@@ -245,6 +246,8 @@ def weights(config: Config) -> Iterator[Rule]:
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`, which say no longest text."""
     heads, groups = config["num_query_heads"], config["num_key_value_heads"]
+    # KerasHub 0.32 takes this factor and computes without it.
+    check_options(config, {"rope_position_scaling_factor": (1.0,)})
     fields: dict[str, Any] = {}
     if config["rope_frequency_adjustment_factor"] is not None:
         fields = {
@@ -253,12 +256,6 @@ def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
             "rotary_low": config["rope_low_freq_factor"],
             "rotary_high": config["rope_high_freq_factor"],
             "rotary_original_length": config["rope_pretraining_sequence_length"],
-        }
-        check_options(config, {"rope_position_scaling_factor": (1.0,)})
-    elif config["rope_position_scaling_factor"] != 1.0:
-        fields = {
-            "rotary_scaling": "linear",
-            "rotary_factor": config["rope_position_scaling_factor"],
         }
     return Config(
         vocab_size=config["vocabulary_size"],
@@ -272,33 +269,32 @@ def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
         dropout=config["dropout"],
         attention_dropout=config["dropout"],
         norm_epsilon=config["layer_norm_epsilon"],
+        tie_output=config["tie_word_embeddings"],
     )
 
 
 def keras_hub_weights(config: Config) -> Iterator[Rule]:
     """Where a KerasHub backbone holds every weight."""
     yield same("embedding/embeddings", "token_embedding/embeddings")
-    yield Rule(
-        "output_embedding/embeddings",
-        ("token_embedding/reverse_embeddings",),
-        lambda table: table.T,
-        lambda table: [table.T],
-    )
+    if not config.tie_output:
+        yield Rule(
+            "output_embedding/embeddings",
+            ("token_embedding/reverse_embeddings",),
+            lambda table: table.T,
+            lambda table: [table.T],
+        )
     groups = config.num_kv_heads or config.num_heads
     for i in range(config.num_layers):
         ours, theirs = f"block_{i}", f"transformer_layer_{i}"
         attention = f"{theirs}/self_attention"
-        projections = [f"{attention}/{name}" for name in ("query", "key", "value")]
-        for rule in (
-            *heads_out(
-                f"{ours}/attention/query_key_value",
-                *projections,
-                num_heads=[config.num_heads, groups, groups],
-            ),
-            *heads_in(f"{ours}/attention/out", f"{attention}/attention_output", config.num_heads),
-        ):
-            if rule.ours.endswith("kernel"):  # there are no biases
-                yield rule
+        yield from heads_out(
+            f"{ours}/attention/query_key_value",
+            *(f"{attention}/{name}" for name in ("query", "key", "value")),
+            num_heads=[config.num_heads, groups, groups],
+            bias=False,
+        )
+        out, heads = f"{attention}/attention_output", config.num_heads
+        yield from heads_in(f"{ours}/attention/out", out, heads, bias=False)
         yield same(f"{ours}/attention_norm/scale", f"{attention}_layernorm/scale")
         for name, layer in (("gate", "gate"), ("up", "intermediate"), ("down", "output")):
             yield same(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm.checkpoints import backbone_parts
 from tflm.checkpoints.families import bert
 from tflm.checkpoints.mapping import Rule, same
 from tflm.checkpoints.options import check_options
@@ -16,7 +17,7 @@ MODEL_TYPES = ("roberta", "xlm-roberta", "camembert")
 PREFIX = "roberta."
 HEADS = ("lm_head.*", "classifier.*", "qa_outputs.*")
 IGNORED = ("embeddings.position_ids",)
-KERAS_HUB = "RobertaBackbone"
+KERAS_HUB = ("RobertaBackbone", "XLMRobertaBackbone")
 
 PADDING_ROWS = Roberta.FIRST_POSITION  # of the position table, before the first token's
 DEFAULTS = {"vocab_size": 50265, "pad_token_id": PADDING_ROWS - 1}
@@ -48,8 +49,14 @@ weights = bert.weights
 
 def config_from_keras_hub(config: Mapping[str, Any]) -> Config:
     """A KerasHub backbone's constructor arguments -> `Config`; it has no token types."""
-    fields = bert.fields_from_keras_hub(config)
-    return Config(**fields, num_segments=0, activation="gelu", norm_epsilon=1e-5, pooler=False)
+    return Config(
+        **backbone_parts.sizes(config),
+        num_layers=config["num_layers"],
+        num_segments=0,
+        activation="gelu",
+        norm_epsilon=1e-5,
+        pooler=False,
+    )
 
 
 def keras_hub_weights(config: Config) -> Iterator[Rule]:

@@ -1,0 +1,35 @@
+"""A preset's configuration with the sizes and rates that a run's settings say."""
+
+import dataclasses
+from typing import Any
+
+
+def sized(config: Any, settings: Any, vocab_size: int) -> Any:
+    """A network's configuration for a run on plain text.
+
+    A run trains any architecture: what an architecture has no field for is not its own.
+
+    Args:
+        config: a preset's.
+        settings: a dataclass with `hidden_dim`, `num_layers` and `num_heads`, of which 0 leaves the
+            preset's; `sequence_length`, `dropout` and `attention_dropout`.
+        vocab_size: pieces of the tokenizer.
+    """
+    sizes = {
+        "hidden_dim": settings.hidden_dim,
+        "num_layers": settings.num_layers,
+        "num_heads": settings.num_heads,
+        "ffn_dim": 4 * settings.hidden_dim,
+        "max_length": settings.sequence_length,
+        "vocab_size": vocab_size,
+    }
+    changes = {name: value for name, value in sizes.items() if value}
+    changes |= {
+        "dropout": settings.dropout,
+        "attention_dropout": settings.attention_dropout,
+        "embedding_dropout": settings.dropout,
+    }
+    fields = {field.name for field in dataclasses.fields(config)}
+    return dataclasses.replace(
+        config, **{name: value for name, value in changes.items() if name in fields}
+    )

@@ -1,0 +1,112 @@
+"""Recipes of question answering: data sets, the settings that suit them, the number to expect.
+
+tflm train --recipe squad --data ../shared/data --out runs/squad
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class QuestionAnsweringSettings:
+    """Everything that decides how a reader is trained and scored.
+
+    `language` chooses the metrics: "zh" has those of CMRC 2018, all others those of SQuAD.
+    `unanswerable` says that a context may hold no answer. `start` is the directory of a run, or of
+    a saved task, whose encoder and tokenizer training starts from instead of fresh ones. Sizes of 0
+    are the preset's. The learning rate falls to nothing over all epochs.
+    """
+
+    language: str = "en"
+    preset: str = "qanet/tiny"
+    start: str = ""
+    unanswerable: bool = False
+    embedding_dim: int = 0
+    hidden_dim: int = 0
+    num_layers: int = 0
+    num_heads: int = 0
+    num_embedding_convolutions: int = 0
+    num_model_blocks: int = 0
+    num_readings: int = 0
+    dropout: float = 0.15
+    embedding_dropout: float = 0.25
+    vocab_size: int = 16000
+    algorithm: str = "bpe"
+    sequence_length: int = 320
+    overlap: int = 100
+    max_question_length: int = 48
+    max_answer_length: int = 30
+    tokens_per_batch: int = 6144
+    learning_rate: float = 2e-3
+    warmup_steps: int = 300
+    weight_decay: float = 0.05
+    ema: float = 0.999
+    epochs: int = 15
+    average_last: int = 1
+    score_every: int = 1
+    seed: int = 1
+    dtype: str = "mixed_bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class QuestionAnsweringRecipe:
+    """A data set's files and the settings for them.
+
+    Args:
+        name: what `--recipe` takes.
+        files: the files of each split, relative to `--data`, in SQuAD's format.
+        settings: the settings.
+        holdout: with no file for "test": the share of the questions at the end of the last training
+            file that are held out for it, with their contexts.
+        expect: what it gave, with the metric.
+    """
+
+    name: str
+    files: dict[str, tuple[str, ...]]
+    settings: QuestionAnsweringSettings
+    holdout: float = 0.0
+    expect: str = ""
+
+
+_SQUAD = (
+    "squad/train_part.json.gz",
+    "squadshifts/new_wiki.json.gz",
+    "squadshifts/reddit.json.gz",
+    "squadshifts/amazon.json.gz",
+)
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        QuestionAnsweringRecipe(
+            name="squad",
+            files={"train": _SQUAD, "test": ("squad/dev.json.gz",)},
+            settings=QuestionAnsweringSettings(),
+        ),
+        # No training set with unanswerable questions is at hand: a part of the development set.
+        QuestionAnsweringRecipe(
+            name="squad_v2",
+            files={"train": (*_SQUAD, "squad_v2/dev.json.gz")},
+            holdout=0.3,
+            settings=QuestionAnsweringSettings(unanswerable=True),
+        ),
+        QuestionAnsweringRecipe(
+            name="cmrc2018",
+            files={
+                "train": ("cmrc2018/train.json.gz",),
+                "test": ("cmrc2018/trial.json.gz",),
+            },
+            settings=QuestionAnsweringSettings(
+                language="zh",
+                algorithm="char",
+                vocab_size=5000,
+                sequence_length=400,
+                overlap=120,
+                max_question_length=48,
+                max_answer_length=100,
+                dropout=0.2,
+                embedding_dropout=0.3,
+                epochs=24,
+            ),
+        ),
+    )
+}

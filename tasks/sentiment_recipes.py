@@ -1,0 +1,89 @@
+"""Recipes of text classification: a data set, the settings that suit it, the number to expect.
+
+tflm train --recipe sst2 --data ../shared/data/sst2 --out runs/sst2
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class SentimentSettings:
+    """Everything that decides how a classifier is trained.
+
+    `labels` are names with commas between; none: those of the training data, sorted. With
+    `balanced`, classes weigh the same however many examples they have. `start` is the directory of
+    a run, or of a saved task, whose encoder and tokenizer training starts from instead of fresh
+    ones; `layer_decay` then slows its lower layers down. Sizes of 0, and no `pooling`, are the
+    preset's. The learning rate falls to nothing over all epochs.
+    """
+
+    preset: str = "text_cnn/base"
+    start: str = ""
+    labels: str = ""
+    pairs: bool = False
+    multi_label: bool = False
+    balanced: bool = False
+    embedding_dim: int = 0
+    hidden_dim: int = 0
+    num_layers: int = 0
+    num_heads: int = 0
+    min_width: int = 0
+    max_width: int = 0
+    pooling: str = ""
+    dropout: float = 0.5
+    word_dropout: float = 0.0
+    vocab_size: int = 8000
+    algorithm: str = "unigram"
+    max_length: int = 256
+    tokens_per_batch: int = 1024
+    sampling_alpha: float = 0.0
+    label_smoothing: float = 0.0
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    layer_decay: float = 1.0
+    weight_decay: float = 0.01
+    ema: float = 0.0
+    epochs: int = 8
+    average_last: int = 1
+    seed: int = 1
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class SentimentRecipe:
+    """A data set's files and the settings for it.
+
+    Args:
+        name: what `--recipe` takes.
+        files: the file of each split, relative to `--data`; a table as `tflm.data.TableFile` reads
+            it.
+        settings: the settings.
+        holdout: with no file for "valid": every so many rows of "train" are held out.
+        unseen: whether texts of "test" and "valid" that "train" has too are left out, and counted.
+        expect: what it gave, with the metric.
+    """
+
+    name: str
+    files: dict[str, str]
+    settings: SentimentSettings
+    holdout: int = 0
+    unseen: bool = False
+    expect: str = ""
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        SentimentRecipe(
+            name="sst2",
+            files={"train": "train.tsv", "test": "dev.tsv"},
+            settings=SentimentSettings(labels="negative,positive"),
+        ),
+        SentimentRecipe(
+            name="chnsenticorp",
+            files={"train": "train.tsv.gz", "test": "dev.tsv"},
+            unseen=True,
+            settings=SentimentSettings(labels="negative,positive"),
+        ),
+    )
+}

@@ -1,0 +1,158 @@
+import dataclasses
+import io
+import json
+import random
+
+import pytest
+from rich.console import Console
+
+from tflm.data import QuestionExample, SpanAnswer
+from tflm.tasks import QuestionAnswering
+from tflm.tasks.question_answering_recipes import (
+    QuestionAnsweringRecipe,
+    QuestionAnsweringSettings,
+)
+from tflm.tasks.question_answering_run import QuestionAnsweringRun, split_contexts
+from tflm.tasks.runs import open_run
+
+SETTINGS = QuestionAnsweringSettings(
+    language="zh",
+    vocab_size=320,
+    algorithm="char",
+    unanswerable=True,
+    embedding_dim=8,
+    hidden_dim=12,
+    num_embedding_convolutions=1,
+    num_model_blocks=1,
+    num_readings=1,
+    dropout=0.0,
+    embedding_dropout=0.0,
+    sequence_length=40,
+    overlap=10,
+    max_question_length=12,
+    max_answer_length=5,
+    tokens_per_batch=512,
+    learning_rate=1e-2,
+    warmup_steps=2,
+    epochs=2,
+    ema=0.5,
+    dtype="float32",
+)
+
+
+def paragraphs(count, seed, shift=0):
+    """SQuAD's JSON: who lives where, in Chinese; the first answer stands beside its offset."""
+    generator = random.Random(seed)
+    found = []
+    for number in range(count):
+        who, where = generator.choice(["安娜", "李明"]), generator.choice(["北京", "上海"])
+        context = f"{who}住在{where}。第{number}号。"
+        start = 4 + (shift if number == 0 else 0)
+        answers = [{"text": where, "answer_start": start}]
+        qas = [{"id": f"{number}a", "question": f"{who}住在哪里？", "answers": answers}]
+        nobody = {"id": f"{number}b", "question": "王芳住在哪里？", "answers": []}
+        qas.append({**nobody, "is_impossible": True})
+        found.append({"context": context, "qas": qas})
+    return {"data": [{"title": "", "paragraphs": found}]}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, count, seed in (("train", 24, 1), ("test", 6, 3)):
+        data = paragraphs(count, seed, shift=1 if name == "train" else 0)
+        (folder / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False))
+    return folder
+
+
+def open_one(directory, out, **changes):
+    console = Console(file=io.StringIO(), width=300)
+    changes = {**dataclasses.asdict(SETTINGS), **changes}
+    return open_run(directory, out, "question_answering", changes=changes, console=console)
+
+
+@pytest.fixture(scope="module")
+def whole(directory, tmp_path_factory):
+    run = open_one(directory, tmp_path_factory.mktemp("whole") / "run")
+    run.train()
+    return run
+
+
+def test_a_run_leaves_a_finished_task(whole):
+    task = QuestionAnswering.from_pretrained(whole.out / "model")
+    config = task.model.config
+    assert (config.hidden_dim, config.num_readings, config.dropout) == (12, 1, 0.0)
+    assert (task.sequence_length, task.max_answer_length, task.unanswerable) == (40, 5, True)
+    history = json.loads((whole.out / "history.json").read_text())["epochs"]
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_what_became_of_the_answers_is_said(whole):
+    said = whole.console.file.getvalue()
+    assert "48 questions, 24 without an answer; 24 answers, 1 moved" in said
+    assert "num_windows=48, num_empty=24" in said
+
+
+def test_the_finished_task_is_scored(whole):
+    report = whole.evaluate("test")["answers"]
+    scores = {score.name: score for score in report.scores}
+    assert sorted(scores) == ["exact_match", "f1"]
+    assert scores["f1"].num_examples == 12
+    assert scores["f1"].components["no_answer_examples"] == 6
+    assert (whole.out / "report" / "report.json").is_file()
+
+
+def test_a_sample_of_held_out_questions_is_answered_during_training(whole, directory, tmp_path):
+    for name, kind in (("train", "train"), ("dev", "test")):
+        (tmp_path / f"{name}.json").write_text((directory / f"{kind}.json").read_text())
+    run = open_one(tmp_path, tmp_path / "run", score_every=3)
+    assert sorted(run.data) == ["train", "valid"]
+    (watch,) = run.callbacks(QuestionAnswering.from_pretrained(whole.out / "model"))
+    assert (watch.monitor, watch.every, len(watch.sources)) == ("val_f1", 3, 12)
+    assert watch.references[:2] == [whole_answers(directory)[0], []]
+    assert whole.callbacks(None) == []
+
+
+def whole_answers(directory):
+    paragraphs = json.loads((directory / "test.json").read_text())["data"][0]["paragraphs"]
+    return [[answer["text"] for answer in each["qas"][0]["answers"]] for each in paragraphs]
+
+
+def test_a_run_starts_from_the_encoder_of_another(whole, directory, tmp_path):
+    run = open_one(directory, tmp_path, start=str(whole.out), dropout=0.3)
+    task = run.new_task()
+    first = QuestionAnswering.from_pretrained(whole.out / "model")
+    assert task.model.config.dropout == 0.3
+    ours, theirs = (each.model.embedding.get_weights()[0] for each in (task, first))
+    assert (ours == theirs).all()
+    assert task.tokenizer.model == first.tokenizer.model
+
+
+def test_a_recipe_holds_out_contexts_where_there_is_no_test(directory):
+    recipe = QuestionAnsweringRecipe(
+        "anything", {"train": ("test.json", "train.json")}, SETTINGS, holdout=0.25
+    )
+    data = QuestionAnsweringRun.recipe_data(recipe, directory, "raise", None)
+    kept, held_out = ([context for _, context in data[split]] for split in ("train", "test"))
+    assert (len(kept), len(held_out)) == (12 + 36, 12)
+    assert not {*held_out} & {*kept[12:]}
+    single = dataclasses.replace(recipe, files={"train": ("train.json",)})
+    data = QuestionAnsweringRun.recipe_data(single, directory, "raise", None)
+    assert [len(list(data[split])) for split in ("train", "test")] == [36, 12]
+
+
+def test_a_context_is_on_one_side_only():
+    examples = [
+        QuestionExample("?", context, (SpanAnswer(context, 0),)) for context in "aabbbcddddd"
+    ]
+    kept, held_out = split_contexts(examples, 0.5)
+    assert "".join(each.context for each in kept) == "aabbbc"
+    assert "".join(each.context for each in held_out) == "ddddd"
+
+
+def test_missing_files_are_named(directory, tmp_path):
+    recipe = QuestionAnsweringRecipe("anything", {"train": ("no.json",)}, SETTINGS)
+    with pytest.raises(FileNotFoundError, match=r"with no.json for recipe anything. .* no file"):
+        QuestionAnsweringRun.recipe_data(recipe, directory, "raise", None)
+    with pytest.raises(FileNotFoundError, match="`data` must hold train.json or train.json.gz"):
+        QuestionAnsweringRun.directory_data(tmp_path, SETTINGS, "raise", None)

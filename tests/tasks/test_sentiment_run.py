@@ -1,0 +1,166 @@
+import dataclasses
+import gzip
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tflm.data import BadLineReport
+from tflm.tasks import SentimentAnalysis
+from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
+from tflm.tasks.sentiment_run import SentimentRun, Unseen
+from tflm.training.checkpoint import Checkpoint, Interrupted
+
+ROWS = [
+    ("a fine film", "1"),
+    ("a dull film", "0"),
+    ("fine and warm", "1"),
+    ("dull and cold", "0"),
+    ("这部电影很好。", "1"),
+    ("这部电影很差。", "0"),
+] * 4
+SETTINGS = SentimentSettings(
+    labels="negative,positive",
+    embedding_dim=12,
+    hidden_dim=15,
+    vocab_size=320,
+    algorithm="char",
+    max_length=30,
+    tokens_per_batch=90,
+    learning_rate=1e-2,
+    warmup_steps=2,
+    dropout=0.25,
+    balanced=True,
+    average_last=2,
+    epochs=3,
+)
+DATA = {"train": ROWS, "valid": ROWS[:6], "test": ROWS[:6]}
+
+
+def run(out, settings=SETTINGS, data=DATA):
+    return SentimentRun(out, data, settings, Console(file=io.StringIO(), width=200))
+
+
+def write(path, rows):
+    text = "".join(f"{text}\t{label}\n" for text, label in rows).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    run(out).train()
+    return out
+
+
+def test_a_run_leaves_a_finished_task_with_its_head(whole):
+    task = SentimentAnalysis.from_pretrained(whole / "model")
+    config = task.model.config
+    assert (config.embedding_dim, config.hidden_dim, config.dropout) == (12, 15, 0.25)
+    assert (task.labels, task.dropout, task.max_length) == (("negative", "positive"), 0.25, 30)
+    history = json.loads((whole / "history.json").read_text())["epochs"]
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+    assert np.abs(np.array(task.head.dense.bias)).max() > 0
+
+
+def test_the_finished_task_is_scored(whole):
+    report = run(whole).evaluate("test")["labels"]
+    assert [score.name for score in report.scores] == ["accuracy", "f1_macro", "mcc"]
+    task = SentimentAnalysis.from_pretrained(whole / "model")
+    answers = task([text for text, _ in DATA["test"]])
+    right = [task.labels[int(label)] for _, label in DATA["test"]]
+    expected = np.mean([one == other for one, other in zip(answers, right, strict=True)])
+    assert report["accuracy"].value == pytest.approx(expected)
+    assert (whole / "report" / "report.json").is_file()
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_ends_like_one_that_was_not(whole, tmp_path, monkeypatch):
+    original = Checkpoint.on_train_batch_end
+
+    def interrupt(self, batch, logs=None):
+        self._signal = 2 if self.step == 3 else None
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_train_batch_end", interrupt)
+        with pytest.raises(Interrupted, match="stopped after 4 updates"):
+            run(tmp_path).train()
+    run(tmp_path).train()
+    ours, theirs = (
+        SentimentAnalysis.from_pretrained(out / "model").get_weights() for out in (tmp_path, whole)
+    )
+    for array, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(array, expected, atol=1e-5)
+
+
+def test_a_run_starts_from_the_encoder_of_another(whole, tmp_path):
+    settings = dataclasses.replace(SETTINGS, start=str(whole), labels="", dropout=0.0)
+    settings = dataclasses.replace(settings, layer_decay=0.7)
+    task = run(tmp_path, settings).new_task()
+    before = SentimentAnalysis.from_pretrained(whole / "model")
+    for weight, expected in zip(task.model.weights, before.model.weights, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert task.model.config == dataclasses.replace(before.model.config, dropout=0.0)
+    assert task.labels == ("0", "1")
+    assert task.optimizer.layer_decay == 0.7
+    assert not (tmp_path / "tokenizer").exists()
+
+
+@pytest.mark.slow
+def test_several_labels_are_scored_as_sets(tmp_path):
+    rows = [("a film", "film"), ("a dog", "dog"), ("a dog in a film", "dog", "film"), ("a",)] * 4
+    settings = dataclasses.replace(SETTINGS, labels="", multi_label=True, epochs=1)
+    one = run(tmp_path, settings, {"train": rows, "test": rows[:4]})
+    one.train()
+    report = one.evaluate("test")["labels"]
+    assert [score.name for score in report.scores] == ["accuracy", "f1_macro"]
+    assert "subset" in report["accuracy"].signature
+
+
+def test_repeated_texts_are_left_out_and_counted(tmp_path):
+    recipe = SentimentRecipe(
+        "toy", {"train": "train.tsv.gz", "test": "dev.tsv"}, SETTINGS, holdout=5, unseen=True
+    )
+    write(tmp_path / "train.tsv.gz", ROWS[:6])
+    write(tmp_path / "dev.tsv", [ROWS[0], ("a new film", "1"), ROWS[5], ROWS[4]])
+    report = BadLineReport()
+    data = SentimentRun.recipe_data(recipe, tmp_path, "raise", report)
+    for _ in range(2):
+        assert list(data["train"]) == [*ROWS[:4], ROWS[5]]
+        assert list(data["valid"]) == [ROWS[4]]
+        assert list(data["test"]) == [("a new film", "1"), ROWS[4]]
+        assert report.total == 2
+    assert "dev.tsv (test): 2 x left out, for its text occurs" in report.summary()
+    assert isinstance(data["test"], Unseen)
+    with pytest.raises(FileNotFoundError, match="`data` must be .* with train.tsv.gz for recipe"):
+        SentimentRun.recipe_data(recipe, tmp_path / "nowhere", "raise", report)
+
+
+def test_splits_are_tables_or_folders_of_texts(tmp_path):
+    with pytest.raises(FileNotFoundError, match="`data` must hold train.tsv, train.csv, train.js"):
+        SentimentRun.directory_data(tmp_path, SETTINGS, "raise", BadLineReport())
+    write(tmp_path / "train.tsv.gz", ROWS)
+    (tmp_path / "dev.csv").write_text("label,text\n1,a fine film\n")
+    for label in "01":
+        (tmp_path / "test" / label).mkdir(parents=True)
+        (tmp_path / "test" / label / "1.txt").write_text(f"film {label}")
+    data = SentimentRun.directory_data(tmp_path, SETTINGS, "raise", BadLineReport())
+    assert list(data["train"]) == ROWS
+    assert list(data["valid"]) == [("a fine film", "1")]
+    assert list(data["test"]) == [("film 0", "0"), ("film 1", "1")]
+
+
+def test_the_real_recipes_read_what_their_readmes_say(shared_data):
+    report = BadLineReport()
+    found = SentimentRun.recipe_data(
+        dataclasses.replace(RECIPES["chnsenticorp"], holdout=0),
+        shared_data / "chnsenticorp",
+        "raise",
+        report,
+    )
+    assert sum(1 for _ in found["train"]) == 9600
+    assert sum(1 for _ in found["test"]) == 1200 - 338
+    assert report.total == 338
