@@ -27,7 +27,8 @@ test-slow: $(READY)
 test-parity: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  "torch==2.13.0" "transformers>=5" "lm-eval>=0.4.13"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps tf-models-official
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  tf-models-official "tensorflow-serving-api>=2.21"
 	$(PYTEST) -m parity
 
 # pyright does not follow an editable install's mapped folders, so it reads the installed wheel.

@@ -23,6 +23,7 @@ CONTRACT = [
         "activation": "gelu_tanh",
         "gated": True,
         "tie_output": False,
+        "scale_output": False,
         "norm_epsilon": 1e-3,
     },
     SIZES,
@@ -93,21 +94,22 @@ def test_all_blocks_share_the_bias_of_their_side():
     ]
 
 
-def test_tied_logits_are_scaled_by_the_root_of_the_width():
+def test_logits_are_scaled_by_the_root_of_the_width_where_the_config_says_so():
     model = fresh()
     memory = ops.ones((1, 3, 12))
     laid_out = model.start(memory, np.ones((1, 3), bool))["weights"]["output"]
     table = ops.convert_to_numpy(model.embedding.embeddings)
     np.testing.assert_allclose(laid_out, table.T / np.sqrt(12), rtol=1e-6)
-    untied = fresh(tie_output=False)
+    untied = fresh(tie_output=False, scale_output=False)
     laid_out = untied.start(memory, np.ones((1, 3), bool))["weights"]["output"]
     table = ops.convert_to_numpy(untied.output_embedding.embeddings)
     np.testing.assert_array_equal(laid_out, table.T)
 
 
-@pytest.mark.parametrize("tie_output", [True, False])
-def test_first_values_give_scores_and_logits_of_unit_scale(tie_output):
-    sizes = {"vocab_size": 300, "hidden_dim": 96, "head_dim": 32, "tie_output": tie_output}
+@pytest.mark.parametrize("is_first", [True, False])
+def test_first_values_give_scores_and_logits_of_unit_scale(is_first):
+    output = {"tie_output": is_first, "scale_output": is_first}
+    sizes = {"vocab_size": 300, "hidden_dim": 96, "head_dim": 32, **output}
     model = fresh(**sizes)
     attention = model.encoder_blocks[0].attention
     x = np.random.default_rng(0).normal(size=(400, 96)).astype("float32")

@@ -23,8 +23,9 @@ from tflm.models.transformer import TransformerEncoderDecoder
 class Config:
     """Sizes and rates of a T5; the defaults are those of the small first version.
 
-    `num_buckets` and `max_distance` are of the relative positions. Where the output weights are the
-    embeddings, the decoder's output is divided by `sqrt(D)`.
+    `num_buckets` and `max_distance` are of the relative positions. The output weights may be the
+    embeddings, and the decoder's output may be divided by `sqrt(D)`; the first version has both,
+    1.1 neither.
     """
 
     vocab_size: int = 32128
@@ -40,6 +41,7 @@ class Config:
     activation: str = "relu"
     gated: bool = False
     tie_output: bool = True
+    scale_output: bool = True
     norm_epsilon: float = 1e-6
 
 
@@ -62,6 +64,7 @@ def _v1_1(hidden_dim: int, ffn_dim: int, num_heads: int, layers: int) -> Config:
         activation="gelu_tanh",
         gated=True,
         tie_output=False,
+        scale_output=False,
     )
 
 
@@ -201,4 +204,4 @@ class T5(TransformerEncoderDecoder):
     def output_weights(self) -> Any:
         """What multiplies the decoder's output to give logits: `(D, V)`."""
         weights = super().output_weights()
-        return weights * self.config.hidden_dim**-0.5 if self.config.tie_output else weights
+        return weights * self.config.hidden_dim**-0.5 if self.config.scale_output else weights

@@ -16,6 +16,7 @@ V1_1 = {  # of google/t5-v1_1-small's config.json
     "feed_forward_proj": "gated-gelu",
     "tie_word_embeddings": False,
 }
+OUTPUT = {"lm_head.weight"}
 
 
 def test_the_defaults_of_transformers_are_t5_small():
@@ -23,8 +24,9 @@ def test_the_defaults_of_transformers_are_t5_small():
 
 
 def test_the_published_configurations_are_presets():
-    assert t5.config_from_huggingface(V1_1, ()) == T5.PRESETS["v1_1_small"]
-    assert t5.config_from_huggingface({"model_type": "mt5"}, ()) == T5.PRESETS["mt5_small"]
+    mt5 = t5.config_from_huggingface({"model_type": "mt5"}, OUTPUT)
+    assert t5.config_from_huggingface(V1_1, OUTPUT) == T5.PRESETS["v1_1_small"]
+    assert mt5 == T5.PRESETS["mt5_small"]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,8 @@ def test_the_published_configurations_are_presets():
     ],
 )
 def test_old_and_new_files_say_which_version_it_is(options, tied):
-    assert t5.config_from_huggingface(options, ()).tie_output is tied
+    found = t5.config_from_huggingface(options, OUTPUT)
+    assert (found.tie_output, found.scale_output) == (tied, tied)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +55,16 @@ def test_old_and_new_files_say_which_version_it_is(options, tied):
     ],
 )
 def test_a_config_goes_out_and_comes_in(activation, gated, named):
-    config = Config(43, 12, 22, 3, 10, 4, 2, 8, 6, 0.2, activation, gated, False, 1e-3)
+    config = Config(43, 12, 22, 3, 10, 4, 2, 8, 6, 0.2, activation, gated, False, False, 1e-3)
     written = t5.config_to_huggingface(config)
     assert written["feed_forward_proj"] == named
-    assert t5.config_from_huggingface(written, ()) == config
+    assert t5.config_from_huggingface(written, OUTPUT) == config
     tied = dataclasses.replace(config, tie_output=True)
     assert t5.config_from_huggingface(t5.config_to_huggingface(tied), ()) == tied
+    first = dataclasses.replace(tied, scale_output=True)
+    assert t5.config_from_huggingface(t5.config_to_huggingface(first), ()) == first
+    with pytest.raises(ValueError, match="`scale_output` must be false where `tie_output` is"):
+        t5.config_to_huggingface(dataclasses.replace(config, scale_output=True))
 
 
 @pytest.mark.parametrize(

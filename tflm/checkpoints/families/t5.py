@@ -43,11 +43,12 @@ def config_from_huggingface(config: Mapping[str, Any], names: Collection[str]) -
 
     The first version multiplies its output before the logits, and has the embeddings as output
     weights; 1.1 neither. `tie_word_embeddings` says which it is, and `scale_decoder_outputs` where
-    a newer transformers library has written the file; it stores 1.1's output weights all the same.
+    a newer transformers library has written the file. That library stores output weights where they
+    are others than the embeddings; in a 1.1 that it has trained from the start they are the same.
     """
     check_options(config, {"is_encoder_decoder": (True,), "is_decoder": (False,)})
     is_mt5 = config.get("model_type") == "mt5"
-    tied = not is_mt5 and config.get(
+    scaled = not is_mt5 and config.get(
         "scale_decoder_outputs", config.get("tie_word_embeddings") is not False
     )
     config = {**DEFAULTS, **(MT5_DEFAULTS if is_mt5 else {}), **config}
@@ -70,7 +71,8 @@ def config_from_huggingface(config: Mapping[str, Any], names: Collection[str]) -
         dropout=config["dropout_rate"],
         activation=activation({"feed_forward_proj": function}, "feed_forward_proj"),
         gated=gate == "gated",
-        tie_output=tied,
+        tie_output=scaled or "lm_head.weight" not in names,
+        scale_output=scaled,
         norm_epsilon=config["layer_norm_epsilon"],
     )
 
@@ -79,8 +81,13 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     """`Config` -> `config.json`, with the special tokens of the published vocabulary.
 
     Raises:
-        ValueError: they have no name for the activation behind a gate.
+        ValueError: they have no name for the activation behind a gate, or no such output.
     """
+    if config.scale_output and not config.tie_output:
+        raise ValueError(
+            "`scale_output` must be false where `tie_output` is, as in every published T5. "
+            "Received: scale_output=True, tie_output=False"
+        )
     function = activation_to_huggingface(config.activation)
     if config.gated:
         if config.activation == "gelu":
@@ -103,7 +110,7 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
         "relative_attention_max_distance": config.max_distance,
         "dropout_rate": config.dropout,
         "feed_forward_proj": function,
-        "tie_word_embeddings": config.tie_output,
+        "tie_word_embeddings": config.scale_output,
         "layer_norm_epsilon": config.norm_epsilon,
         "is_encoder_decoder": True,
         "pad_token_id": 0,
