@@ -366,7 +366,8 @@ def even_rows(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
         index = tf.concat([tf.range(rows), tf.zeros([missing], tf.int32)], axis=0)
         x, y, weight = tf.nest.map_structure(lambda part: tf.gather(part, index), (x, y, weight))
         real = tf.cast(tf.range(rows + missing) < rows, weight.dtype)  # (B,)
-        return x, y, weight * real[:, None]
+        # A weight is a token's, (B, T), or a text's, (B,).
+        return x, y, weight * tf.reshape(real, [-1, *[1] * (weight.shape.rank - 1)])
 
     return dataset.map(even)
 

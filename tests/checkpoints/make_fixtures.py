@@ -21,6 +21,9 @@ B, T, S = 3, 7, 9
 
 
 def case(name):
+    """The case of a name; one that is given as a whole stays what it is."""
+    if isinstance(name, dict):
+        return name
     return json.loads((FOLDER / "cases" / f"{name}.json").read_text(encoding="utf-8"))
 
 

@@ -161,6 +161,9 @@ def test_replicas_share_rows_evenly_and_no_row_counts_twice(replicas):
     np.testing.assert_array_equal(found["ids"], [*x, *x[:1]][:rows])
     np.testing.assert_array_equal(y, found["ids"] + 10)
     np.testing.assert_array_equal(weights, [*weight, [0, 0]][:rows])
+    dataset = tf.data.Dataset.from_tensors((x, x[:, 0], weight[:, 1]))  # one weight a text
+    ((_, _, weights),) = even_rows(dataset, replicas).as_numpy_iterator()
+    np.testing.assert_array_equal(weights, [*weight[:, 1], 0][:rows])
 
 
 def strings(*shapes):

@@ -20,7 +20,8 @@ class SpelledOut:
     """Reads some special tokens where a text spells them, and puts other ids in their place.
 
     A token stands for whole words: where the pieces of words begin with a space, the space in front
-    of the token belongs to it.
+    of the token belongs to it. A character that a SentencePiece model has neither a piece nor bytes
+    for is not read where it stands right behind a token.
 
     Args:
         tokenizer: Tokenizes the text in between.
