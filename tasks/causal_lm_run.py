@@ -1,11 +1,11 @@
 """A language model's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
-import dataclasses
-
 from tflm import models
-from tflm.eval import BitsPer, Perplexity, Report, evaluate
+from tflm.eval import Report
 from tflm.tasks.causal_lm import CausalLM, default_optimizer
 from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
+from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
+from tflm.tasks.network_sizes import sized
 from tflm.tasks.plain_text_run import PlainTextRun
 
 
@@ -29,22 +29,7 @@ class CausalLMRun(PlainTextRun):
         """A compiled task whose learning rate falls over all epochs."""
         settings, tokenizer = self.settings, self.tokenizer()
         network, config = models.find(settings.preset)
-        fields = {field.name for field in dataclasses.fields(config)}
-        changes = {
-            **{name: getattr(settings, name) for name in ("hidden_dim", "num_layers", "num_heads")},
-            "ffn_dim": 4 * settings.hidden_dim,
-            "max_length": settings.sequence_length,
-            "vocab_size": tokenizer.vocab_size,
-        }
-        changes = {name: value for name, value in changes.items() if value}
-        changes |= {
-            "dropout": settings.dropout,
-            "attention_dropout": settings.attention_dropout,
-            "embedding_dropout": settings.dropout,
-        }
-        # A recipe trains any architecture: what an architecture has no field for is not its own.
-        changes = {name: value for name, value in changes.items() if name in fields}
-        model = network(dataclasses.replace(config, **changes), dtype=settings.dtype)
+        model = network(sized(config, settings, tokenizer.vocab_size), dtype=settings.dtype)
         task = CausalLM(model, tokenizer, continuous=settings.continuous)
         batches = task.batches(self.data["train"], training=True, **self.data_options())
         task.compile(
@@ -66,17 +51,7 @@ class CausalLMRun(PlainTextRun):
         """
         task = CausalLM.from_pretrained(self.out / "model")
         texts = self.texts(split)
-        scored = evaluate(
-            task.likelihoods(texts),
-            None,
-            texts,
-            [Perplexity(), BitsPer("character"), BitsPer("byte")],
-            task="causal_lm",
-            data=split,
-            num_resamples=1000 if len(texts) > 1 else 0,  # one text has no spread
-            num_shown=0,
-        )
-        # The texts are not examples of anything that was written.
-        report = dataclasses.replace(scored, hypotheses=(), references=())
+        metrics = likelihood_metrics()
+        report = likelihood_report(task.likelihoods(texts), texts, metrics, data=split)
         report.write(self.out / "report")
         return {"likelihood": report}

@@ -72,6 +72,7 @@ def test_a_recipes_run_takes_an_architecture_without_its_options(toy_pairs, tmp_
     assert not hasattr(small, "pre_norm")
     monkeypatch.setitem(cls.PRESETS, "nano", dataclasses.replace(small, dropout=0.0))
     settings = TranslationSettings(
+        languages="en-de",
         preset="recurrent/nano",
         vocab_size=310,
         pre_norm=True,
