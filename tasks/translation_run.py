@@ -144,6 +144,7 @@ class TranslationRun(TrainingRun):
                 task=f"translation {self.settings.languages}",
                 data=split,
                 settings={"strategy": type(strategy).__name__, **dataclasses.asdict(strategy)},
+                target_language=self.languages[1],
             )
             reports[name].write(self.out / "report" / name)
         return reports

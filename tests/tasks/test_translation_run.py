@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tflm.eval.file_evaluation import compare_paths
 from tflm.models.transformer import Config, Transformer
 from tflm.tasks import Translation
 from tflm.tasks.translation_recipes import TranslationSettings
@@ -236,6 +237,7 @@ def test_a_signal_after_the_last_update_of_an_epoch_lets_the_epoch_end(
 KILLED = """
 import json, os, pathlib, signal, sys
 from rich.console import Console
+from tflm.eval.file_evaluation import compare_paths
 from tflm.models.transformer import Config, Transformer
 from tflm.tasks.translation_recipes import TranslationSettings
 from tflm.tasks.translation_run import TranslationRun
@@ -347,6 +349,12 @@ def test_a_test_set_is_scored_with_beam_and_greedy(whole, make_run):
         folder = whole / "report" / name
         written = json.loads((folder / "report.json").read_text())
         assert written["settings"]["strategy"] == {"beam": "Beam", "greedy": "Greedy"}[name]
-        assert written["task"] == "translation en-de"
+        assert (written["task"], written["target_language"]) == ("translation en-de", "de")
         assert len((folder / "hypotheses.txt").read_text().splitlines()) == 10
         assert all(re.search(r"version:\d", score.signature) for score in report.scores)
+
+
+def test_the_two_searches_can_be_compared(whole, make_run):
+    make_run(whole).evaluate("test")
+    found = compare_paths([str(whole / "report" / name) for name in ("greedy", "beam")], [], None)
+    assert [system.name for system in found.systems] == ["greedy", "beam"]
