@@ -17,14 +17,13 @@ from tflm.tasks.runs import open_run
 
 SETTINGS = QuestionAnsweringSettings(
     language="zh",
+    preset="transformer_encoder/tiny",
     vocab_size=320,
     algorithm="char",
     unanswerable=True,
-    embedding_dim=8,
     hidden_dim=12,
-    num_embedding_convolutions=1,
-    num_model_blocks=1,
-    num_readings=1,
+    num_layers=1,
+    num_heads=3,
     dropout=0.0,
     embedding_dropout=0.0,
     sequence_length=40,
@@ -81,7 +80,7 @@ def whole(directory, tmp_path_factory):
 def test_a_run_leaves_a_finished_task(whole):
     task = QuestionAnswering.from_pretrained(whole.out / "model")
     config = task.model.config
-    assert (config.hidden_dim, config.num_readings, config.dropout) == (12, 1, 0.0)
+    assert (config.hidden_dim, config.num_layers, config.dropout) == (12, 1, 0.0)
     assert (task.sequence_length, task.max_answer_length, task.unanswerable) == (40, 5, True)
     history = json.loads((whole.out / "history.json").read_text())["epochs"]
     assert history[1]["loss"] < history[0]["loss"]
@@ -116,6 +115,14 @@ def test_a_sample_of_held_out_questions_is_answered_during_training(whole, direc
 def whole_answers(directory):
     paragraphs = json.loads((directory / "test.json").read_text())["data"][0]["paragraphs"]
     return [[answer["text"] for answer in each["qas"][0]["answers"]] for each in paragraphs]
+
+
+def test_sizes_are_the_settings_or_else_the_presets(directory, tmp_path):
+    changes = {"preset": "qanet/tiny", "num_heads": 1, "num_readings": 3, "embedding_dropout": 0.4}
+    config = open_one(directory, tmp_path, **changes).new_task().model.config
+    assert (config.hidden_dim, config.num_heads, config.num_readings) == (12, 1, 3)
+    assert (config.num_model_blocks, config.embedding_dim) == (2, 128)
+    assert (config.embedding_dropout, config.dropout) == (0.4, 0.0)
 
 
 def test_a_run_starts_from_the_encoder_of_another(whole, directory, tmp_path):

@@ -12,6 +12,7 @@ from tflm.tokenizers.unicode import (
     OTHER,
     SPACE,
     WORD,
+    CodePointClasses,
     CodePointTable,
     bert_characters,
     characters,
@@ -41,6 +42,13 @@ def test_a_table_answers_for_every_code_point():
     values = np.random.default_rng(3).integers(-7, 1 << 30, NUM_CODE_POINTS).astype(np.int32)
     codes = tf.range(NUM_CODE_POINTS)
     assert np.array_equal(CodePointTable(values).lookup(codes).numpy(), values)
+
+
+def test_classes_are_small_numbers_of_every_code_point():
+    random = np.random.default_rng(3)
+    for values in (random.integers(0, 256, NUM_CODE_POINTS), regex_classes()):
+        found = CodePointClasses(values).lookup(tf.range(NUM_CODE_POINTS)).numpy()
+        assert found.dtype == np.int32 and np.array_equal(found, values)
 
 
 def test_regex_classes_of_known_characters():

@@ -19,7 +19,7 @@ from tflm.tokenizers.unicode import (
     NUMBER,
     OTHER,
     SPACE,
-    CodePointTable,
+    CodePointClasses,
     is_digit,
     regex_classes,
 )
@@ -51,7 +51,7 @@ class WordSplitter(tf.Module):
         classes[ord(" ")] = _BLANK
         if digits_alone:
             classes[is_digit()] = _DIGIT
-        self._classes = CodePointTable(classes)
+        self._classes = CodePointClasses(classes)
         with tf.init_scope():
             self._gpt2_table = tf.constant(_gpt2_table())
 

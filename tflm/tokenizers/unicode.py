@@ -79,6 +79,25 @@ class CodePointTable(tf.Module):
         return tf.gather(self._values, start + within)  # (C,)
 
 
+class CodePointClasses(tf.Module):
+    """One number below 256 per code point, looked up in a graph by one gather.
+
+    Args:
+        values: The numbers, (0x110000,). What the last code points have alike is stored once.
+    """
+
+    def __init__(self, values: np.ndarray):
+        super().__init__(name="code_point_classes")
+        self._last = 1 + int(np.flatnonzero(values != values[-1])[-1])
+        with tf.init_scope():
+            self._values = tf.constant(values[: self._last + 1], tf.uint8)
+
+    def lookup(self, codes: Any) -> Any:
+        """The numbers of code points, (C,) -> int32 (C,)."""
+        found = tf.gather(self._values, tf.minimum(codes, self._last))  # (C,)
+        return tf.cast(found, tf.int32)
+
+
 @functools.cache
 def regex_classes() -> np.ndarray:
     r"""`LETTER`, `NUMBER`, `SPACE` or `OTHER`: what `\p{L}`, `\p{N}`, `\s` match, (0x110000,)."""
