@@ -219,6 +219,30 @@ def test_evaluation_drops_nothing_and_is_always_the_same(make, pairs, tokenizers
     )
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_long_sources_are_cut_where_they_have_a_limit_of_their_own(
+    make, pairs, tokenizers, training, caplog
+):
+    batches = make(training=training, max_source_length=9, max_length=60)
+    with caplog.at_level(logging.INFO):
+        found = bag(rows(batches.epoch(0)))
+    expected = [(source[:8], target) for source, target in tokenized(pairs, tokenizers)]
+    assert found == collections.Counter(expected)
+    cut = sum(len(source) + 1 > 9 for source, _ in tokenized(pairs, tokenizers))
+    assert 0 < cut < 400
+    assert (batches.report.num_dropped, batches.report.num_cut) == (0, cut)
+    assert f"cut {cut} of 400 sources at max_source_length=9" in caplog.text
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_budget_counts_source_tokens_where_sources_have_a_limit(make, training):
+    batches = make(training=training, max_source_length=24, max_length=60)
+    shapes = [x["encoder_token_ids"].shape for x, _, _ in batches.epoch(0).as_numpy_iterator()]
+    assert max(count * length for count, length in shapes) <= 120
+    assert sum(count * length for count, length in shapes) / len(shapes) > 80
+    assert max(length for _, length in shapes) <= 24
+
+
 def test_evaluation_sorts_to_pad_little(make):
     assert measure_padding(make(training=False, tokens_per_batch=600).epoch(0)).total < 0.35
 
@@ -322,6 +346,13 @@ def test_counts_below_one_are_refused(make, name):
 def test_a_budget_without_room_for_one_pair_is_refused(make):
     with pytest.raises(ValueError, match="`tokens_per_batch` must be .*=30, max_length=31"):
         make(tokens_per_batch=30, max_length=31)
+
+
+def test_a_source_limit_without_room_is_refused(make):
+    with pytest.raises(ValueError, match="`max_source_length` must be at least 2.*_length=1"):
+        make(max_source_length=1)
+    with pytest.raises(ValueError, match="`tokens_per_batch` must be .*=50, max_source_length=60"):
+        make(tokens_per_batch=50, max_source_length=60)
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1])

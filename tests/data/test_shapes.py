@@ -10,7 +10,7 @@ def fit(source, target, num_shapes=3, max_length=1, min_saving=1):
         np.array(source),
         np.array(target),
         num_shapes=num_shapes,
-        max_length=max_length,
+        max_lengths=(max_length, max_length),
         min_saving=min_saving,
     )
 

@@ -107,6 +107,68 @@ def test_one_beam_without_length_penalty_is_greedy(prefix_model, hypotheses, sam
         same(hypotheses(beam, row), hypotheses(greedy, row))
 
 
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000), num_beams=st.integers(1, 4), penalty=penalties, limits=limits_of
+)
+def test_forced_tokens_count_in_the_length_penalty(
+    prefix_model, reference, hypotheses, same, seed, num_beams, penalty, limits
+):
+    model = prefix_model(prefix_model.random_table(7, seed), SALTS)
+    answer = search(model, Beam(num_beams, 1, *penalty), limits, prompt=(BOS, 4, 5), num_forced=2)
+    for row in range(len(SALTS)):
+        plain = reference(partial(model.naive_logits, row), (BOS, 4, 5), limits, *penalty)
+        of_length = plain.penalty
+        plain.penalty = lambda length, of_length=of_length: of_length(length + 2)
+        found = [each for each in hypotheses(answer, row) if np.isfinite(each[0])]
+        same(found, plain.beam(num_beams)[:1])
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    num_beams=st.integers(1, 4),
+    penalty=penalties,
+    limits=limits_of,
+    coverage_penalty=st.sampled_from([0.3, 2.0]),
+)
+def test_attending_again_costs_what_the_coverage_penalty_says(
+    prefix_model, reference, hypotheses, same, seed, num_beams, penalty, limits, coverage_penalty
+):
+    limits = dataclasses.replace(limits, coverage_penalty=coverage_penalty)
+    model = prefix_model(prefix_model.random_table(6, seed), SALTS)
+
+    def again(hashed):
+        return hashed % 5 / 4
+
+    class Covered(type(model)):
+        def decode(self, token_ids, cache, index):
+            logits, after = super().decode(token_ids, cache, index)
+            return logits, {**after, "overlap": tf.cast(again(hashes(after)), tf.float32)}
+
+    def hashes(cache):
+        tokens = tf.cast(cache["step"]["keys"][:, 0, :, 0], tf.int32)  # (N, t)
+        return tf.cumsum(tokens, axis=1)
+
+    class PlainCovered(reference):
+        def continuations(self, text):
+            cost = coverage_penalty * again(sum([*self.prompt, *text]))
+            return [(value - cost, token) for value, token in super().continuations(text)]
+
+    covered = Covered(model.table, model.salts)
+    answer = search(covered, Beam(num_beams, 1, *penalty), limits, prompt=(BOS, 4))
+    for row in range(len(SALTS)):
+        plain = PlainCovered(partial(model.naive_logits, row), (BOS, 4), limits, *penalty)
+        found = [each for each in hypotheses(answer, row) if np.isfinite(each[0])]
+        same(found, plain.beam(num_beams)[:1])
+
+
+def test_a_model_that_does_not_copy_has_no_coverage(prefix_model):
+    model = prefix_model(prefix_model.random_table(6, 1), SALTS)
+    with pytest.raises(ValueError, match="`coverage_penalty` must be 0 .*: coverage_penalty=0.5"):
+        search(model, Greedy(), Limits(5, coverage_penalty=0.5))
+
+
 @pytest.mark.parametrize("length_penalty", sorted(LENGTH_PENALTIES))
 def test_hypotheses_are_distinct_and_sorted(prefix_model, hypotheses, length_penalty):
     model = prefix_model(prefix_model.random_table(9, 4), SALTS)

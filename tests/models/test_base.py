@@ -28,8 +28,8 @@ class Recorder(EncoderDecoder):
     def encode(self, token_ids, padding_mask, training=None):
         return [("encode", token_ids, padding_mask, training)]
 
-    def start(self, memory, padding_mask, max_length=None):
-        asked = [*memory, ("start", padding_mask, max_length)]
+    def start(self, memory, padding_mask, max_length=None, token_ids=None):
+        asked = [*memory, ("start", padding_mask, max_length, token_ids)]
         return {"step": "empty", "memory": asked}
 
     def decode(self, token_ids, cache, index=0, training=None):
@@ -63,7 +63,7 @@ def test_call_is_encode_start_and_decode_without_a_cache():
     )
     assert asked == [
         ("encode", "source", "mask", True),
-        ("start", "mask", None),
+        ("start", "mask", None, "source"),
         ("decode", "target", None, 0, True),
     ]
 

@@ -87,7 +87,8 @@ def logits_of(model, inputs, **changes):
 def started(model, inputs, rows=1):
     """A cache with `rows` rows for each source."""
     mask = inputs["encoder_padding_mask"]
-    cache = model.start(model.encode(inputs["encoder_token_ids"], mask), mask, T)
+    ids = inputs["encoder_token_ids"]
+    cache = model.start(model.encode(ids, mask), mask, T, ids)
     step = tf.nest.map_structure(lambda x: tf.repeat(x, rows, axis=0), cache["step"])
     return {**cache, "step": step}
 
@@ -238,7 +239,7 @@ def test_a_graph_of_unknown_sizes_gives_the_same(model, inputs):
 
     @tf.function(input_signature=[ids, tf.TensorSpec([None, None], tf.bool), ids])
     def traced(source, mask, target):
-        cache = model.start(model.encode(source, mask), mask, T)
+        cache = model.start(model.encode(source, mask), mask, T, source)
         half = tf.shape(target)[1] // 2
         first, cache = model.decode(target[:, :half], cache, 0)
         second, _ = model.decode(target[:, half:], cache, half)

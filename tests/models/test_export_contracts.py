@@ -50,7 +50,7 @@ def signature_of(model):
         @tf.function(input_signature=[IDS, MASK, IDS])
         def serve(encoder_token_ids, encoder_padding_mask, decoder_token_ids):
             memory = model.encode(encoder_token_ids, encoder_padding_mask)
-            cache = model.start(memory, encoder_padding_mask, T)
+            cache = model.start(memory, encoder_padding_mask, T, encoder_token_ids)
             return {"found": in_two_parts(model, decoder_token_ids, cache)}
 
     return serve

@@ -37,12 +37,14 @@ class EpochReport:
     Args:
         num_pairs: Pairs read.
         num_dropped: Pairs left out because one side was longer than `max_length`.
+        num_cut: Pairs whose source was cut at `max_source_length`.
         num_batches: Batches made of the others.
     """
 
     num_pairs: int
     num_dropped: int
     num_batches: int
+    num_cut: int = 0
 
 
 class TranslationBatches:
@@ -58,9 +60,12 @@ class TranslationBatches:
         source_tokenizer: Tokenizes the sources.
         target_tokenizer: Tokenizes the targets; may be the same one.
         training: Whether to shuffle, drop and sample.
-        tokens_per_batch: Most target tokens in a batch, padding included: rows * T. In evaluation
-            a single longer pair makes a batch of its own.
+        tokens_per_batch: Most target tokens in a batch, padding included: rows * T. With
+            `max_source_length`, source tokens: rows * S. In evaluation a single longer pair makes a
+            batch of its own.
         max_length: In training, longest source and target as tokenized, bos or eos included.
+        max_source_length: Sources, which are much longer than their targets, are cut at this many
+            tokens, eos included, in evaluation too, and `max_length` is the targets' alone.
         window: Pairs that are shuffled and sorted together; this many are in memory at once.
         num_shapes: Most (S, T) to fit to the first window.
         sampling_alpha: In training, above 0, tokenize by `tokenizer.sample` with this `alpha`,
@@ -87,6 +92,7 @@ class TranslationBatches:
         training: bool,
         tokens_per_batch: int = 4096,
         max_length: int = 256,
+        max_source_length: int | None = None,
         window: int = 100_000,
         num_shapes: int = 28,
         sampling_alpha: float = 0.0,
@@ -104,10 +110,17 @@ class TranslationBatches:
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-        if training and tokens_per_batch < max_length:
+        counted = "max_length" if max_source_length is None else "max_source_length"
+        longest = max_length if max_source_length is None else max_source_length
+        if longest < 2 + len(source_start):
             raise ValueError(
-                "`tokens_per_batch` must be at least `max_length`, so that a batch has room for "
-                f"one pair. Received: tokens_per_batch={tokens_per_batch}, max_length={max_length}"
+                f"`{counted}` must be at least {2 + len(source_start)}: a token and the special "
+                f"ones. Received: {counted}={longest}"
+            )
+        if training and tokens_per_batch < longest:
+            raise ValueError(
+                f"`tokens_per_batch` must be at least `{counted}`, so that a batch has room for "
+                f"one pair. Received: tokens_per_batch={tokens_per_batch}, {counted}={longest}"
             )
         if not 0.0 <= sampling_alpha <= 1.0:
             raise ValueError(
@@ -119,6 +132,8 @@ class TranslationBatches:
         self.training = training
         self.tokens_per_batch = tokens_per_batch
         self.max_length = max_length
+        self.max_source_length = max_source_length
+        self._counted = 1 if max_source_length is None else 0  # the side of `tokens_per_batch`
         self.window = window
         self.num_shapes = num_shapes
         self.sampling_alpha = sampling_alpha if training else 0.0
@@ -167,8 +182,8 @@ class TranslationBatches:
     def shapes(self) -> BatchShapes:
         """The shapes of training batches, fitted to the first window of epoch 0."""
         pairs = self._tokenized(next(self._windows(), ([], True))[0], epoch=0, window_index=0)
-        lengths = self._lengths(pairs)  # (n, 2)
-        lengths = lengths[lengths.max(axis=1, initial=0) <= self.max_length]
+        lengths, _ = self._lengths(pairs)  # (n, 2)
+        lengths = lengths[self._fits(lengths)]
         if not len(lengths):
             raise ValueError(
                 f"`pairs` must hold a pair of at most `max_length` tokens a side among its first "
@@ -178,7 +193,7 @@ class TranslationBatches:
             lengths[:, 0],
             lengths[:, 1],
             num_shapes=self.num_shapes,
-            max_length=self.max_length,
+            max_lengths=(self.max_source_length or self.max_length, self.max_length),
             min_saving=self.tokens_per_batch // 4,
         )
 
@@ -215,22 +230,32 @@ class TranslationBatches:
             self._first_window = pairs
         return pairs
 
-    def _lengths(self, pairs: list[TokenizedPair]) -> np.ndarray:
-        """Lengths with bos or eos; (n, 2): source, target."""
-        lengths = [(len(source) + 1, len(target) + 1) for source, target in pairs]
-        return np.array(lengths, np.int64).reshape(-1, 2)
+    def _lengths(self, pairs: list[TokenizedPair]) -> tuple[np.ndarray, int]:
+        """Lengths with bos or eos, (n, 2): source, target; and how many sources are cut to them."""
+        rows = [(len(source) + 1, len(target) + 1) for source, target in pairs]
+        lengths = np.array(rows, np.int64).reshape(-1, 2)
+        if self.max_source_length is None:
+            return lengths, 0
+        num_cut = int((lengths[:, 0] > self.max_source_length).sum())
+        return np.minimum(lengths, (self.max_source_length, np.iinfo(np.int64).max)), num_cut
+
+    def _fits(self, lengths: np.ndarray) -> np.ndarray:
+        """Which pairs a training batch may hold; (n, 2) -> boolean (n,)."""
+        longest = np.array([self.max_source_length or self.max_length, self.max_length])
+        return np.all(lengths <= longest, axis=1)
 
     def _plan(self, epoch: int) -> Iterator[Plan]:
         """The batches of an epoch, not yet padded."""
-        num_pairs = num_dropped = num_batches = 0
+        num_pairs = num_dropped = num_batches = num_cut = 0
         waiting: list[list[TokenizedPair]] = []  # per shape, too few for a batch
         for index, (window, is_last) in enumerate(self._windows()):
             pairs = self._tokenized(window, epoch, index)
-            lengths = self._lengths(pairs)  # (n, 2)
+            lengths, longer = self._lengths(pairs)  # (n, 2)
             num_pairs += len(pairs)
+            num_cut += longer
             if self.training:
                 waiting = waiting or [[] for _ in self.shapes.lengths]
-                kept = np.flatnonzero(lengths.max(axis=1) <= self.max_length)
+                kept = np.flatnonzero(self._fits(lengths))
                 num_dropped += len(pairs) - len(kept)
                 rng = np.random.default_rng([self.seed, epoch, index])
                 kept = rng.permutation(kept)
@@ -248,13 +273,18 @@ class TranslationBatches:
                 "Epoch %d: dropped %d of %d pairs, longer than max_length=%d tokens.",
                 epoch, num_dropped, num_pairs, self.max_length,
             )  # fmt: skip
-        self.report = EpochReport(num_pairs, num_dropped, num_batches)
+        if num_cut:
+            _log.info(
+                "Epoch %d: cut %d of %d sources at max_source_length=%s tokens.",
+                epoch, num_cut, num_pairs, self.max_source_length,
+            )  # fmt: skip
+        self.report = EpochReport(num_pairs, num_dropped, num_batches, num_cut)
         self._num_batches[epoch if self.sampling_alpha else 0] = num_batches
 
     def _take_ready(self, waiting: list[list[TokenizedPair]], everything: bool) -> list[Plan]:
         """Full batches out of `waiting`, and with `everything` the partial ones."""
         ready = []
-        rows = self.shapes.rows(self.tokens_per_batch)
+        rows = self.shapes.rows(self.tokens_per_batch, self._counted)
         for index, (source_length, target_length) in enumerate(self.shapes.lengths):
             pairs, num = waiting[index], rows[index]
             end = len(pairs) if everything else len(pairs) // num * num
@@ -271,26 +301,30 @@ class TranslationBatches:
     def _by_length(self, pairs: list[TokenizedPair], lengths: np.ndarray) -> list[Plan]:
         """Batches of pairs sorted by length, padded to one of the lengths 8, 12, 16, 20, ..."""
         order = np.lexsort((lengths[:, 1], lengths.sum(axis=1)))
+        counted = self._counted
         batches = []
         while len(order):
-            # The smallest T that holds as many pairs as it leaves room for.
-            target_length = 8
+            # The smallest length that holds as many pairs as it leaves room for.
+            length = 8
             while True:
-                chosen = order[: max(1, self.tokens_per_batch // target_length)]
-                longest_source, longest_target = lengths[chosen].max(axis=0)
-                if longest_target <= target_length:
+                chosen = order[: max(1, self.tokens_per_batch // length)]
+                longest = lengths[chosen].max(axis=0)
+                if longest[counted] <= length:
                     break
-                target_length = _next_length(target_length)
-            source_length = 8
-            while source_length < longest_source:
-                source_length = _next_length(source_length)
-            batches.append(([pairs[i] for i in chosen], source_length, target_length))
+                length = _next_length(length)
+            sizes = [8, 8]
+            sizes[counted] = length
+            while sizes[1 - counted] < longest[1 - counted]:
+                sizes[1 - counted] = _next_length(sizes[1 - counted])
+            batches.append(([pairs[i] for i in chosen], *sizes))
             order = order[len(chosen) :]
         return batches
 
     def _batch(self, pairs: list[TokenizedPair], source_length: int, target_length: int) -> Batch:
         """The padded arrays: S = source_length, T = target_length."""
         sources, targets = zip(*pairs, strict=True)
+        if self.max_source_length is not None:
+            sources = [row[: self.max_source_length - 1] for row in sources]  # and eos
         tokenizer = self.source_tokenizer
         encoder_ids, encoder_mask = _padded(
             sources, source_length, tokenizer.eos_id, tokenizer.pad_id
@@ -317,29 +351,11 @@ def translation_batches(
     training: bool,
     epoch: int = 0,
     start_batch: int = 0,
-    tokens_per_batch: int = 4096,
-    max_length: int = 256,
-    window: int = 100_000,
-    num_shapes: int = 28,
-    sampling_alpha: float = 0.0,
-    seed: int = 0,
-    source_start: Sequence[int] = (),
-    target_start: Sequence[int] | None = None,
+    **options: Any,
 ) -> tf.data.Dataset:
-    """One epoch of `TranslationBatches`, which takes the same arguments."""
+    """One epoch of `TranslationBatches`, which takes the same arguments and `options`."""
     batches = TranslationBatches(
-        pairs,
-        source_tokenizer,
-        target_tokenizer,
-        training=training,
-        tokens_per_batch=tokens_per_batch,
-        max_length=max_length,
-        window=window,
-        num_shapes=num_shapes,
-        sampling_alpha=sampling_alpha,
-        seed=seed,
-        source_start=source_start,
-        target_start=target_start,
+        pairs, source_tokenizer, target_tokenizer, training=training, **options
     )
     return batches.epoch(epoch, start_batch)
 

@@ -200,7 +200,7 @@ class LabelledBatches:
             lengths,
             lengths,
             num_shapes=self.num_shapes,
-            max_length=self.max_length,
+            max_lengths=(self.max_length, self.max_length),
             min_saving=self.tokens_per_batch // 4,
         )
 

@@ -27,9 +27,14 @@ class BatchShapes:
         holds = (size[:, 0] >= source_lengths[:, None]) & (size[:, 1] >= target_lengths[:, None])
         return holds.argmax(axis=1)  # the first True: shapes are sorted by S + T
 
-    def rows(self, tokens_per_batch: int) -> list[int]:
-        """Rows of a full batch of each shape: as many as keep rows * T within the budget."""
-        return [tokens_per_batch // target for _, target in self.lengths]
+    def rows(self, tokens_per_batch: int, side: int = 1) -> list[int]:
+        """Rows of a full batch of each shape: as many as keep their tokens within the budget.
+
+        Args:
+            tokens_per_batch: most tokens of the side that counts, padding included.
+            side: 0 counts sources, rows * S; 1 counts targets, rows * T.
+        """
+        return [tokens_per_batch // lengths[side] for lengths in self.lengths]
 
 
 def fit_shapes(
@@ -37,16 +42,16 @@ def fit_shapes(
     target_lengths: np.ndarray,
     *,
     num_shapes: int,
-    max_length: int,
+    max_lengths: tuple[int, int],
     min_saving: int,
 ) -> BatchShapes:
-    """Shapes for pairs of the given lengths that also hold any pair up to `max_length`.
+    """Shapes for pairs of the given lengths that also hold any pair up to `max_lengths`.
 
     Args:
         source_lengths: (n,), n > 0.
         target_lengths: (n,).
         num_shapes: Most shapes to fit; those for longer pairs than were given come on top.
-        max_length: Longest source and longest target.
+        max_lengths: Longest source and longest target.
         min_saving: Padding tokens that one more shape must save, for it costs a partial batch.
     """
     counts = np.zeros((source_lengths.max() + 1, target_lengths.max() + 1), np.int64)
@@ -61,8 +66,8 @@ def fit_shapes(
     lengths = {part.corner for part in parts}
     source, target = counts.shape[0] - 1, counts.shape[1] - 1
     lengths.add((source, target))
-    while source < max_length or target < max_length:
-        source, target = min(2 * source, max_length), min(2 * target, max_length)
+    while source < max_lengths[0] or target < max_lengths[1]:
+        source, target = min(2 * source, max_lengths[0]), min(2 * target, max_lengths[1])
         lengths.add((source, target))
     return BatchShapes(tuple(sorted(lengths, key=lambda shape: (sum(shape), shape))))
 

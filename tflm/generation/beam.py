@@ -26,7 +26,9 @@ class Beam:
     `num_beams` ends a hypothesis, which leaves the beam for a pool of the best finished ones; the
     `num_beams` likeliest others live on, so that an ending never costs a live beam its place
     (2 x num_beams candidates are enough: each beam has one eos). Beams still alive at the length
-    limit enter the pool unfinished and compete by their score.
+    limit enter the pool unfinished and compete by their score. A token with which a text holds a
+    stop string ends it as an eos does; a beam may have several such, so that of the candidates
+    fewer than `num_beams` may be left to live on.
 
     A sentence stops early only when no live beam can reach the pool any more, so the answer is
     that of the full search. A log-probability only falls, so a live beam's best future score is
@@ -65,7 +67,11 @@ class Beam:
         """One live beam per sentence, the others dead, and an empty pool."""
         shape = tf.stack([request.batch_size, self.num_return])
         live = tf.one_hot([0], self.num_beams, on_value=0.0, off_value=NEVER)  # (1, beams)
+        stop = {}
+        if request.stop_states is not None:
+            stop = {"stop": tf.repeat(request.stop_states[:, None], self.num_beams, axis=1)}
         return {
+            **stop,
             "live": tf.repeat(live, request.batch_size, axis=0),
             "scores": tf.fill(shape, NEVER),
             "log_probs": tf.fill(shape, NEVER),
@@ -84,33 +90,43 @@ class Beam:
         request: Request,
     ) -> tuple[Tensor, Tensor, State]:
         """Ends what ends, keeps the likeliest others alive."""
-        log_probs, parents, tokens = self._candidates(logits, log_normalizers, state["live"])
+        # Of one beam never more than its eos and `num_beams` others are wanted, unless more tokens
+        # than eos end a text: rank those, not beams x vocabulary.
+        width = self.num_beams + 1 if request.stop is None else 2 * self.num_beams
+        log_probs, parents, tokens = self._candidates(logits, log_normalizers, state["live"], width)
         at_limit = (step >= request.max_lengths)[:, None]  # (B, 1)
-        is_eos = tokens == request.eos_id
+        ends = is_eos = tokens == request.eos_id
+        stop_states = None
+        if request.stop is not None:
+            stop_states = tf.gather(state["stop"], parents, batch_dims=1)  # (B, 2 x beams)
+            stop_states = request.stop.after(stop_states, tokens)
+            ends = is_eos | request.stop.is_found(stop_states)
         in_beam = tf.range(2 * self.num_beams) < self.num_beams
         pool = self._pool(
-            tf.where(at_limit | (is_eos & in_beam), log_probs, NEVER),
+            tf.where(at_limit | (ends & in_beam), log_probs, NEVER),
             parents,
             tf.where(is_eos, request.pad_id, tokens),
             is_eos,
+            ends,
             history,
             step,
             state,
             request,
         )
-        live, chosen = tf.math.top_k(tf.where(at_limit | is_eos, NEVER, log_probs), self.num_beams)
-        ahead = tf.maximum(self._penalty(step + 1), self._penalty(request.max_lengths))  # (B,)
+        live, chosen = tf.math.top_k(tf.where(at_limit | ends, NEVER, log_probs), self.num_beams)
+        ahead = tf.maximum(
+            self._penalty(step + 1, request), self._penalty(request.max_lengths, request)
+        )  # (B,)
         hopeless = live[:, 0] / ahead <= pool["scores"][:, -1]
         live = tf.where(hopeless[:, None], NEVER, live)  # (B, beams)
 
         parents = tf.gather(parents, chosen, batch_dims=1)  # (B, beams)
         first_rows = tf.range(request.batch_size)[:, None] * self.num_beams
         tokens = tf.gather(tokens, chosen, batch_dims=1)
-        return (
-            tf.reshape(tokens, (-1,)),
-            tf.reshape(first_rows + parents, (-1,)),
-            {"live": live, **pool},
-        )
+        state = {"live": live, **pool}
+        if stop_states is not None:
+            state["stop"] = tf.gather(stop_states, chosen, batch_dims=1)  # (B, beams)
+        return tf.reshape(tokens, (-1,)), tf.reshape(first_rows + parents, (-1,)), state
 
     def is_done(self, state: State) -> Tensor:
         """Whether no beam of any sentence is alive."""
@@ -126,16 +142,18 @@ class Beam:
             finished=state["finished"],
         )
 
-    def _penalty(self, length: Tensor) -> Tensor:
-        return LENGTH_PENALTIES[self.length_penalty](tf.cast(length, tf.float32), self.alpha)
+    def _penalty(self, length: Tensor, request: Request) -> Tensor:
+        length = tf.cast(length + request.num_forced, tf.float32)
+        return LENGTH_PENALTIES[self.length_penalty](length, self.alpha)
 
     def _candidates(
-        self, logits: Tensor, log_normalizers: Tensor, live: Tensor
+        self, logits: Tensor, log_normalizers: Tensor, live: Tensor, width: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The 2 x beams likeliest continuations, each (B, 2 x beams): log-prob, beam, token."""
-        # Of one beam never more than its eos and `num_beams` others are wanted: rank those, not
-        # beams x vocabulary.
-        width = min(self.num_beams + 1, logits.shape[-1] or self.num_beams + 1)
+        """The 2 x beams likeliest continuations, each (B, 2 x beams): log-prob, beam, token.
+
+        They are looked for among the `width` likeliest of each beam.
+        """
+        width = min(width, logits.shape[-1] or width)
         best, tokens = top_k(logits, width)  # (N, width)
         log_probs = best - log_normalizers[:, None]
         log_probs = tf.reshape(log_probs, (-1, self.num_beams, width)) + live[:, :, None]
@@ -149,6 +167,7 @@ class Beam:
         parents: Tensor,
         last_tokens: Tensor,
         is_eos: Tensor,
+        ends: Tensor,
         history: Tensor,
         step: Tensor,
         state: State,
@@ -159,7 +178,7 @@ class Beam:
         Of equal scores the earlier hypothesis stays, and an empty place is never better than
         another, so candidates of log-probability minus infinity do not enter.
         """
-        scores = tf.concat([state["scores"], log_probs / self._penalty(step)], axis=1)
+        scores = tf.concat([state["scores"], log_probs / self._penalty(step, request)], axis=1)
         scores, kept = tf.math.top_k(scores, self.num_return)  # (B, n)
 
         def take(pooled: Tensor, candidates: Tensor) -> Tensor:
@@ -177,6 +196,6 @@ class Beam:
             "scores": scores,
             "log_probs": take(state["log_probs"], log_probs),
             "lengths": take(state["lengths"], step - tf.cast(is_eos, tf.int32)),
-            "finished": take(state["finished"], is_eos),
+            "finished": take(state["finished"], ends),
             "token_ids": tf.concat([texts, last[:, :, None]], axis=2),
         }

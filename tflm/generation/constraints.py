@@ -25,12 +25,17 @@ class Limits:
         repetition_penalty: Logits of tokens already in prompt or text are divided by this when
             positive and multiplied by it when negative (Keskar et al. 2019, CTRL, section 4.1, in
             the form of Hugging Face); 1 is off.
+        coverage_penalty: What a token costs in log-probability for each part of the source that it
+            attends to again: times the coverage loss of See et al. 2017, equation 12, of the tokens
+            before it. Beams that repeat themselves fall behind; what a single row writes does not
+            change. It needs a model that copies, and says how much is attended to again; 0 is off.
     """
 
     max_length: int
     min_length: int = 0
     no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
+    coverage_penalty: float = 0.0
 
     def __post_init__(self):
         if self.max_length < 1:
@@ -48,6 +53,10 @@ class Limits:
         if not self.repetition_penalty > 0:
             raise ValueError(
                 f"`repetition_penalty` must be positive. Received: {self.repetition_penalty}"
+            )
+        if not self.coverage_penalty >= 0:
+            raise ValueError(
+                f"`coverage_penalty` must be 0 (off) or positive. Received: {self.coverage_penalty}"
             )
 
 

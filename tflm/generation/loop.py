@@ -16,7 +16,7 @@ from tflm.generation.constraints import (
     block_tokens,
     penalize_repetition,
 )
-from tflm.generation.protocol import Decode, Generated, Request, State, Strategy, Tensor
+from tflm.generation.protocol import Decode, Generated, Request, State, Stop, Strategy, Tensor
 
 
 def generate(
@@ -31,8 +31,11 @@ def generate(
     seed: Tensor | int | None = None,
     max_lengths: Tensor | None = None,
     blocked_ids: Sequence[int] = (),
+    stop: Stop | None = None,
+    stop_states: Tensor | None = None,
+    num_forced: int = 0,
 ) -> Generated:
-    """Continues every prompt until eos or the length limit.
+    """Continues every prompt until eos, what else ends a text, or the length limit.
 
     Rows do not influence each other: a batch answers each sentence as if it were alone.
 
@@ -50,12 +53,17 @@ def generate(
             own; or None for a new one at every call.
         max_lengths: (B,) int32, each row's own `max_length`, clipped to 1 .. `limits.max_length`.
         blocked_ids: Ids that are never chosen.
+        stop: What else ends a text, a `StopStrings`; it does not heed `limits.min_length`.
+        stop_states: (B,) int32, where it starts from, see `StopStrings.start`.
+        num_forced: How many tokens at the end of the prompt count as written in a length penalty,
+            as Hugging Face counts those that it forces (BART's `<s>`).
 
     Returns:
         The texts, `num_return` per sentence for a `Beam`, else one.
 
     Raises:
-        ValueError: `prompt_ids`, `max_lengths` or `seed` has the wrong shape.
+        ValueError: `prompt_ids`, `max_lengths` or `seed` has the wrong shape, or a coverage penalty
+            is asked of a model that does not say what it attends to again.
     """
     prompt_ids = tf.cast(prompt_ids, tf.int32)
     if prompt_ids.shape.rank != 2 or prompt_ids.shape[1] == 0:
@@ -70,44 +78,20 @@ def generate(
         eos_id=eos_id,
         pad_id=pad_id,
         seed=seed,
+        stop=stop,
+        stop_states=stop_states,
+        num_forced=num_forced,
     )
-    rows = tf.repeat(tf.range(request.batch_size), strategy.num_beams)  # (N,)
-
-    def choose(
-        logits: Tensor, history: Tensor, step: Tensor, step_cache: Any, state: State
-    ) -> tuple[Tensor, Any, State]:
-        """Appends a token to the history, and moves history and cache to the surviving rows."""
-        logits = tf.cast(logits[:, -1], tf.float32)  # (N, V)
-        logits, log_normalizers = _constrained(logits, history, step, limits, request)
-        logits = block_tokens(logits, blocked_ids)
-        tokens, parents, state = strategy.choose(
-            logits, log_normalizers, history, step, state, request
-        )
-        if parents is not None:
-            history, step_cache = _take_rows((history, step_cache), parents)
-        return tf.concat([history, tokens[:, None]], axis=1), step_cache, state
-
-    # The prompt runs once per sentence; beams are copies of what it left.
-    prompt_cache = {**cache, "rows_per_source": 1, "last_only": True}
-    logits, prefilled = decode(prompt_ids, prompt_cache, tf.constant(0))
-    prefilled["rows_per_source"] = strategy.num_beams
-    logits, history, step_cache = logits[:, -1:], prompt_ids, prefilled["step"]
-    if strategy.num_beams > 1:
-        logits, history, step_cache = _take_rows((logits, history, step_cache), rows)
-    history, step_cache, state = choose(
-        logits, history, tf.constant(1), step_cache, strategy.start(request)
-    )
+    steps = Steps(decode, cache, strategy, limits, request, blocked_ids)
+    history, step_cache, state = steps.first(strategy.start(request))
 
     def is_running(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State) -> Tensor:
         return (step < limits.max_length) & tf.logical_not(strategy.is_done(state))
 
     def advance(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State):
-        step_cache = tf.nest.pack_sequence_as(prefilled["step"], flat_cache)
-        index = tf.shape(history)[1] - 1
-        latest = history[:, -1][:, None]  # (N, 1), of static width
-        logits, after = decode(latest, {**prefilled, "step": step_cache}, index)
-        history, step_cache, state = choose(logits, history, step + 1, after["step"], state)
-        flat_cache = tf.nest.flatten(step_cache)
+        packed = tf.nest.pack_sequence_as(step_cache, flat_cache)
+        history, grown, state = steps.next(step + 1, history, packed, state)
+        flat_cache = tf.nest.flatten(grown)
         return step + 1, history, list(map(tf.ensure_shape, flat_cache, invariants[2])), state
 
     variables = (tf.constant(1), history, tf.nest.flatten(step_cache), state)
@@ -116,6 +100,89 @@ def generate(
         is_running, advance, variables, shape_invariants=invariants
     )
     return strategy.finish(history, state, request)
+
+
+class Steps:
+    """The steps of one decoding, each of which chooses a token of every row.
+
+    Args:
+        decode, cache, strategy, limits, blocked_ids: As for `generate`.
+        request: The call's constants.
+    """
+
+    def __init__(
+        self,
+        decode: Decode,
+        cache: dict[str, Any],
+        strategy: Strategy,
+        limits: Limits,
+        request: Request,
+        blocked_ids: Sequence[int] = (),
+    ):
+        self._decode = decode
+        self._cache = cache
+        self._strategy = strategy
+        self._limits = limits
+        self._request = request
+        self._blocked_ids = blocked_ids
+
+    def first(self, state: State, index: Tensor | int = 0) -> tuple[Tensor, Any, State]:
+        """Reads the prompt and chooses the first token.
+
+        Args:
+            state: What the strategy's `start` returned.
+            index: Scalar, how many of the prompt's tokens the cache holds already; not all.
+
+        Returns:
+            The history (N, P + 1), the cache's `"step"` of N rows, and the next state.
+        """
+        # The prompt runs once per sentence; beams are copies of what it left.
+        prompt_ids, num_beams = self._request.prompt_ids, self._strategy.num_beams
+        prompt_cache = {**self._cache, "rows_per_source": 1, "last_only": True}
+        index = tf.convert_to_tensor(index)
+        logits, prefilled = self._decode(prompt_ids[:, index:], prompt_cache, index)
+        prefilled["rows_per_source"] = num_beams
+        self._cache = prefilled
+        overlap = _overlap(prefilled, self._limits)
+        logits, history, step_cache = logits[:, -1:], prompt_ids, prefilled["step"]
+        if num_beams > 1:
+            rows = tf.repeat(tf.range(self._request.batch_size), num_beams)  # (N,)
+            logits, overlap, history, step_cache = _take_rows(
+                (logits, overlap, history, step_cache), rows
+            )
+        return self._choose(logits, overlap, history, tf.constant(1), step_cache, state)
+
+    def next(
+        self, step: Tensor, history: Tensor, step_cache: Any, state: State
+    ) -> tuple[Tensor, Any, State]:
+        """Reads the token chosen last and chooses number `step` (from 1); returns as `first`."""
+        index = tf.shape(history)[1] - 1
+        latest = history[:, -1][:, None]  # (N, 1), of static width
+        logits, after = self._decode(latest, {**self._cache, "step": step_cache}, index)
+        overlap = _overlap(after, self._limits)
+        return self._choose(logits, overlap, history, step, after["step"], state)
+
+    def _choose(
+        self,
+        logits: Tensor,
+        overlap: Tensor | None,
+        history: Tensor,
+        step: Tensor,
+        step_cache: Any,
+        state: State,
+    ) -> tuple[Tensor, Any, State]:
+        """Appends a token to the history, and moves history and cache to the surviving rows."""
+        logits = tf.cast(logits[:, -1], tf.float32)  # (N, V)
+        logits, log_normalizers = _constrained(logits, history, step, self._limits, self._request)
+        if overlap is not None:
+            log_normalizers += self._limits.coverage_penalty * tf.cast(overlap[:, -1], tf.float32)
+        logits = block_tokens(logits, self._blocked_ids)
+        tokens, parents, state = self._strategy.choose(
+            logits, log_normalizers, history, step, state, self._request
+        )
+        if parents is not None:
+            history, step_cache = _take_rows((history, step_cache), parents)
+        return tf.concat([history, tokens[:, None]], axis=1), step_cache, state
 
 
 def _row_limits(max_lengths: Tensor | None, batch_size: Tensor, max_length: int) -> Tensor:
@@ -147,8 +214,23 @@ def _constrained(
     return logits, log_normalizers
 
 
+def _overlap(cache: dict[str, Any], limits: Limits) -> Tensor | None:
+    """How much of what each token attends to had been before, (N, T), where it costs something."""
+    if limits.coverage_penalty == 0:
+        return None
+    if "overlap" not in cache:
+        raise ValueError(
+            "`coverage_penalty` must be 0 for a model that does not copy from its source. "
+            f"Received: coverage_penalty={limits.coverage_penalty}"
+        )
+    return cache["overlap"]
+
+
 def _take_rows(nest: Any, rows: Tensor) -> Any:
-    return tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), nest)
+    def take(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tf.gather(tensor, rows)
+
+    return tf.nest.map_structure(take, nest)
 
 
 def _shape_invariants(step: Tensor, history: Tensor, flat_cache: list[Tensor], state: State):

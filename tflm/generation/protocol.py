@@ -13,6 +13,18 @@ Tensor = tf.Tensor
 State = dict[str, tf.Tensor]
 
 
+class Stop(Protocol):
+    """Follows what is written, and says when a text ends; see `tflm.generation.stopping`."""
+
+    def after(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """States after a token each, int32 of the same shape."""
+        ...
+
+    def is_found(self, states: Tensor) -> Tensor:
+        """Whether a text ends in each state, boolean of the same shape."""
+        ...
+
+
 class Decode(Protocol):
     """One forward step of a decoder; a model's bound `decode` method is one."""
 
@@ -31,7 +43,9 @@ class Decode(Protocol):
             index: Scalar int32, the number of positions already in the cache.
 
         Returns:
-            Logits (N, T, V), or (N, 1, V), and the cache with the T positions added.
+            Logits (N, T, V), or (N, 1, V), and the cache with the T positions added; for a
+            `coverage_penalty` also `"overlap"` (N, T), how much of what each token attends to had
+            been attended to before.
         """
         ...
 
@@ -47,6 +61,9 @@ class Request:
         eos_id: The id that ends a text.
         pad_id: The id written after the end.
         seed: None, one integer, or (B,) integers.
+        stop: What else ends a text, if anything does.
+        stop_states: (B,) int32, its states before the first token.
+        num_forced: How many tokens at the end of the prompt count as written in a length penalty.
     """
 
     prompt_ids: Tensor
@@ -55,6 +72,9 @@ class Request:
     eos_id: int
     pad_id: int
     seed: Tensor | int | None
+    stop: Stop | None = None
+    stop_states: Tensor | None = None
+    num_forced: int = 0
 
     @property
     def batch_size(self) -> Tensor:
@@ -76,9 +96,11 @@ class Generated:
         scores: (B, n) float32, what hypotheses are sorted by: for a beam `log_probs` divided by
             the length penalty, else `log_probs`.
         log_probs: (B, n) float32, sum of the tokens' log-probabilities, eos included. They are
-            those of the model's distribution after the repetition penalty and before
-            temperature, top-k, top-p and blocked tokens, none of which renormalises them.
-        finished: (B, n) bool, True when ended by eos, False when cut at the length limit.
+            those of the model's distribution after the repetition penalty, less the coverage
+            penalty, and before temperature, top-k, top-p and blocked tokens, none of which
+            renormalises them.
+        finished: (B, n) bool, True when ended by eos or a stop string, the tokens of which are
+            there; False when cut at the length limit.
     """
 
     token_ids: Tensor

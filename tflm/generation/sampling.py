@@ -23,7 +23,9 @@ class _SingleRow(abc.ABC):
     def start(self, request: Request) -> State:
         """Nothing generated, nobody done."""
         shape = request.batch_size[None]
+        stop = {} if request.stop_states is None else {"stop": request.stop_states}
         return {
+            **stop,
             "done": tf.zeros(shape, tf.bool),
             "finished": tf.zeros(shape, tf.bool),
             "lengths": tf.zeros(shape, tf.int32),
@@ -47,6 +49,9 @@ class _SingleRow(abc.ABC):
         is_open = tf.logical_not(state["done"])
         ends = is_open & (tokens == request.eos_id)
         extends = is_open & tf.logical_not(stuck) & (tokens != request.eos_id)
+        if request.stop is not None:
+            state = {**state, "stop": request.stop.after(state["stop"], tokens)}
+            ends |= extends & request.stop.is_found(state["stop"])
         state = {
             **state,
             "done": state["done"] | ends | stuck | (step >= request.max_lengths),

@@ -138,7 +138,8 @@ class EncoderDecoder(Model):
     """Reads a source once, then writes a target one token after another.
 
         encode(token_ids, padding_mask)         (B, S)    -> memory (B, S, D)
-        start(memory, padding_mask, max_length) (B, S, D) -> cache
+        start(memory, padding_mask, max_length, token_ids)
+                                                (B, S, D) -> cache
         decode(token_ids, cache, index)         (N, T)    -> logits (N, T, V), cache
 
     A cache is `{"step": ..., "memory": ...}`. The tensors under "step" have `N` rows and change
@@ -148,7 +149,8 @@ class EncoderDecoder(Model):
     small products, "output" `(D, V)` and perhaps "bias" `(V,)` of the logits; and
     "rows_per_source", the integer `N / B` where the caller knows it, which may save work. With
     "step" set to `None` nothing is kept: training decodes the whole target in one call of the same
-    `decode`.
+    `decode`. A model that copies from the source also leaves "overlap" `(N, T)`: how much of what
+    each token attends to had been attended to before, from 0 to 1.
 
     Attributes:
         SOURCE_START: special tokens of a tokenizer, "bos" for its `bos_id`, in front of a source.
@@ -164,8 +166,20 @@ class EncoderDecoder(Model):
         """Source token ids `(B, S)` and their boolean mask -> memory `(B, S, D)`."""
         raise NotImplementedError
 
-    def start(self, memory: Any, padding_mask: Any, max_length: int | None = None) -> dict:
+    def start(
+        self,
+        memory: Any,
+        padding_mask: Any,
+        max_length: int | None = None,
+        token_ids: Any = None,
+    ) -> dict:
         """Everything decoding needs of a source, computed once; no target position cached yet.
+
+        Args:
+            memory: what `encode` gave, `(B, S, D)`.
+            padding_mask: boolean `(B, S)`, True where the source has a token.
+            max_length: tokens that will be written at most.
+            token_ids: the source's, `(B, S)`; only models that copy from it need them.
 
         Raises:
             ValueError: `max_length` is more than the model can write.
@@ -188,7 +202,9 @@ class EncoderDecoder(Model):
             training: whether dropout is on.
         """
         padding_mask = inputs["encoder_padding_mask"]
-        memory = self.encode(inputs["encoder_token_ids"], padding_mask, training=training)
-        cache = {**self.start(memory, padding_mask), "step": None, "rows_per_source": 1}
+        token_ids = inputs["encoder_token_ids"]
+        memory = self.encode(token_ids, padding_mask, training=training)
+        cache = self.start(memory, padding_mask, token_ids=token_ids)
+        cache = {**cache, "step": None, "rows_per_source": 1}
         logits, _ = self.decode(inputs["decoder_token_ids"], cache, 0, training=training)
         return logits

@@ -174,7 +174,13 @@ class ConvS2S(EncoderDecoder):
         z = share * z + (1.0 - share) * ops.stop_gradient(z)
         return ops.concatenate([z, (z + words) * _HALF], axis=-1)
 
-    def start(self, memory: Any, padding_mask: Any, max_length: int | None = None) -> dict:
+    def start(
+        self,
+        memory: Any,
+        padding_mask: Any,
+        max_length: int | None = None,
+        token_ids: Any = None,
+    ) -> dict:
         """Windows of zeros before the first word, and the kernels of the decoder, normalised once.
 
         Raises:

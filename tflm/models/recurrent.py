@@ -186,7 +186,13 @@ class RecurrentEncoderDecoder(EncoderDecoder):
             x = ops.concatenate(outputs, axis=-1)  # (B, S, M)
         return self.drop(x, training=training)
 
-    def start(self, memory: Any, padding_mask: Any, max_length: int | None = None) -> dict:
+    def start(
+        self,
+        memory: Any,
+        padding_mask: Any,
+        max_length: int | None = None,
+        token_ids: Any = None,
+    ) -> dict:
         """The memory's part of the scores, and the decoder's first state; no word written yet."""
         units = self.config.hidden_dim
         # Padding leaves a state as it is: at the end of its direction stands the last one.

@@ -125,7 +125,13 @@ class TransformerEncoderDecoder(EncoderDecoder):
             x, _ = block(x, attention_mask=attention_mask, bias=bias, training=training)
         return self.finish(x, self.encoder_norm, training)
 
-    def start(self, memory: Any, padding_mask: Any, max_length: int | None = None) -> dict:
+    def start(
+        self,
+        memory: Any,
+        padding_mask: Any,
+        max_length: int | None = None,
+        token_ids: Any = None,
+    ) -> dict:
         """Keys and values of the memory for every decoder block; no target position yet.
 
         Raises:
@@ -156,6 +162,15 @@ class TransformerEncoderDecoder(EncoderDecoder):
         self, token_ids: Any, cache: dict, index: Any = 0, training: bool | None = None
     ) -> tuple[Any, dict]:
         """Target token ids `(N, T)` at the positions `index …` -> logits `(N, T, V)`, cache."""
+        x, step = self.decoder_states(token_ids, cache, index, training)
+        weights = cache["weights"]
+        logits = self.output_embedding.logits(x, weights["output"], weights.get("bias"))
+        return logits, {**cache, "step": step}
+
+    def decoder_states(
+        self, token_ids: Any, cache: dict, index: Any, training: bool | None
+    ) -> tuple[Any, Any]:
+        """What the decoder gives `(N, T, D)`, and its blocks' caches, `None` where none is kept."""
         x = self.embed_target(token_ids, index, training)
         # A single query sees everything before it and itself: nothing to hide.
         one_query = token_ids.shape[1] == 1
@@ -179,10 +194,7 @@ class TransformerEncoderDecoder(EncoderDecoder):
                 training=training,
             )
             grown.append(kept)
-        x = self.finish(x, self.decoder_norm, training)
-        weights = cache["weights"]
-        logits = self.output_embedding.logits(x, weights["output"], weights.get("bias"))
-        return logits, {**cache, "step": None if step is None else grown}
+        return self.finish(x, self.decoder_norm, training), None if step is None else grown
 
 
 class Transformer(TransformerEncoderDecoder):
