@@ -29,7 +29,7 @@ from rounds import machine, median_ratio, time_rounds  # noqa: E402
 
 from tflm import models  # noqa: E402
 from tflm.data import ParallelFiles, TranslationBatches  # noqa: E402
-from tflm.tasks.translation import default_optimizer  # noqa: E402
+from tflm.tasks.sequence_to_sequence import default_optimizer  # noqa: E402
 from tflm.tokenizers import SentencePieceTokenizer  # noqa: E402
 from tflm.training.losses import SmoothedCrossEntropy  # noqa: E402
 

@@ -1,6 +1,8 @@
 """Metrics by name: what `--metric` and `--require` accept, and what each task has by default."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from tflm.eval.metrics.base import Metric
 from tflm.eval.metrics.bleu import BLEU
@@ -30,6 +32,21 @@ def _f1(language: str, labels: Sequence[str]) -> Metric:
     return CmrcF1() if base_language(language) == "zh" else SquadF1()
 
 
+# Each also compares sets of labels, with `multi_label`.
+_OF_LABELS: dict[str, Callable[..., Any]] = {
+    "accuracy": Accuracy,
+    "precision_macro": Precision,
+    "recall_macro": Recall,
+    "f1_macro": F1,
+    "f1_micro": functools.partial(F1, average="micro"),
+    "f1_weighted": functools.partial(F1, average="weighted"),
+}
+
+
+def _compared(name: str, multi_label: bool) -> Factory:
+    return lambda language, labels: _OF_LABELS[name](labels, multi_label=multi_label)
+
+
 _OF_TEXTS: dict[str, Factory] = {
     "bleu": lambda language, labels: BLEU(language),
     "bleu_lc": lambda language, labels: BLEU(language, lowercase=True),
@@ -44,13 +61,8 @@ _OF_TEXTS: dict[str, Factory] = {
     "f1": _f1,
     "exact_match_squad2": lambda language, labels: Squad2ExactMatch(name="exact_match_squad2"),
     "f1_squad2": lambda language, labels: Squad2F1(name="f1_squad2"),
-    "accuracy": lambda language, labels: Accuracy(labels),
+    **{name: _compared(name, multi_label=False) for name in _OF_LABELS},
     "mcc": lambda language, labels: MatthewsCorrelation(labels),
-    "precision_macro": lambda language, labels: Precision(labels),
-    "recall_macro": lambda language, labels: Recall(labels),
-    "f1_macro": lambda language, labels: F1(labels),
-    "f1_micro": lambda language, labels: F1(labels, average="micro"),
-    "f1_weighted": lambda language, labels: F1(labels, average="weighted"),
     "auroc": lambda language, labels: AUROC(labels),
     "ece": lambda language, labels: CalibrationError(labels),
     "brier": lambda language, labels: BrierScore(labels),
@@ -68,7 +80,8 @@ _OF_LIKELIHOODS: dict[str, Factory] = {
     "bits_per_byte": lambda language, labels: BitsPer("byte"),
 }
 _FACTORIES = {**_OF_TEXTS, **_OF_LIKELIHOODS}
-_READ = {"texts": _OF_TEXTS, "likelihoods": _OF_LIKELIHOODS}
+_OF_LABEL_SETS = {name: _compared(name, multi_label=True) for name in _OF_LABELS}
+_READ = {"texts": _OF_TEXTS, "label sets": _OF_LABEL_SETS, "likelihoods": _OF_LIKELIHOODS}
 _GROUPS = {
     "rouge": ("rouge1", "rouge2", "rougeL", "rougeLsum"),
     "squad": ("exact_match", "f1"),
@@ -112,7 +125,11 @@ def task_metric_names(task: str) -> tuple[str, ...]:
 
 
 def metrics_named(
-    names: Iterable[str], target_language: str, labels: Sequence[str] = ()
+    names: Iterable[str],
+    target_language: str,
+    labels: Sequence[str] = (),
+    *,
+    multi_label: bool = False,
 ) -> list[Metric]:
     """Return the metrics of these names, each once, in their order.
 
@@ -122,13 +139,19 @@ def metrics_named(
             by it: of those named here BLEU, TER, exact match and F1 do, and ROUGE looks at the text
             instead.
         labels: The labels of a classification, for the metrics that need them.
+        multi_label: Whether an example has any number of labels; few metrics read those.
 
     Raises:
         ValueError: For an unknown name, where the message lists the known ones; a
-            `target_language` that is no language code; or too few labels for a metric of labels.
+            `target_language` that is no language code; too few labels for a metric of labels; or a
+            metric that does not read several labels.
         ImportError: When a metric needs a package that is not installed.
     """
-    return [_FACTORIES[name](target_language, labels) for name in _single_names(names)]
+    names = _single_names(names)
+    if multi_label:
+        check_reads(names, "label sets")
+    factories = _OF_LABEL_SETS if multi_label else _FACTORIES
+    return [factories[name](target_language, labels) for name in names]
 
 
 def check_reads(names: Iterable[str], reads: str) -> None:
@@ -136,7 +159,7 @@ def check_reads(names: Iterable[str], reads: str) -> None:
 
     Args:
         names: Names as in `metric_names`.
-        reads: "texts" (or labels, which are texts) or "likelihoods".
+        reads: "texts" (or labels, which are texts), "label sets" or "likelihoods".
 
     Raises:
         ValueError: When a name is unknown, or the metric reads something else.

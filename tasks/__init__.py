@@ -6,6 +6,8 @@ from tflm.tasks.masked_lm import MaskedLM
 from tflm.tasks.question_answering import QuestionAnswering
 from tflm.tasks.sentiment import SentimentAnalysis
 from tflm.tasks.span_denoising import SpanDenoising
+from tflm.tasks.summarization import Summarization
+from tflm.tasks.text_generation import TextGeneration
 from tflm.tasks.text_infilling import TextInfilling
 from tflm.tasks.translation import Translation
 
@@ -15,7 +17,9 @@ __all__ = [
     "QuestionAnswering",
     "SentimentAnalysis",
     "SpanDenoising",
+    "Summarization",
     "Task",
+    "TextGeneration",
     "TextInfilling",
     "Translation",
 ]

@@ -1,6 +1,5 @@
 """Answers to many texts, with progress."""
 
-import json
 import os
 import pathlib
 import time
@@ -11,9 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tflm.eval import Answer, Label, Output
-from tflm.tasks.base import CONFIG_FILE
-from tflm.tasks.model_card import CARD_FILE
-from tflm.tasks.predictor import Predict, saved_model_directory, task_directory
+from tflm.tasks.predictor import Answers
 from tflm.tasks.served import is_address
 
 _TEXTS_PER_STEP = 256  # a multiple of what a predictor answers at once
@@ -22,13 +19,15 @@ _OUTPUTS = ("text", "label", "answer")  # what a signature calls its answer
 
 
 def answer_all(
-    predict: Predict,
+    predict: Answers,
     texts: Sequence[Any],
     console: Console | None = None,
     *,
     labels: Sequence[str] = (),
-) -> list[str]:
+) -> list[Any]:
     """The answer to each text, with progress; it knows whether it was cut, or the probabilities.
+
+    A model that gives a text any number of labels answers with a list of them.
 
     Texts of like length are answered together, as `Translation.answer` does, so that both make the
     same batches, and the same strings.
@@ -41,7 +40,7 @@ def answer_all(
             is the likeliest label alone.
     """
     order = sorted(range(len(texts)), key=lambda i: len(source_text(texts[i])))
-    answers: list[str] = [""] * len(texts)
+    answers: list[Any] = [""] * len(texts)
     with _Steps(len(texts), console) as steps:
         for start in range(0, len(order), _TEXTS_PER_STEP):
             chunk = order[start : start + _TEXTS_PER_STEP]
@@ -68,32 +67,36 @@ def model_name(location: str) -> str:
     return "/".join(parts[-2:]) if parts[-1].isdecimal() else parts[-1]
 
 
-def labels_in_order(location: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The labels of a classifier in the order of its probabilities; none where it does not say.
+def answer_text(answer: dict[str, Any]) -> str:
+    """An answer's outputs as one text: that which was asked for; several labels with commas
+    between.
 
-    Args:
-        location: a run, a saved task, or a SavedModel with its card; an address does not say.
+    Raises:
+        ValueError: none of the outputs is an answer.
     """
-    if is_address(location):
-        return ()
-    path = pathlib.Path(location)
-    directory = saved_model_directory(path)
-    if directory is not None:
-        card = directory / "assets.extra" / CARD_FILE
-        values = json.loads(card.read_text(encoding="utf-8"))["model"] if card.is_file() else {}
-    else:
-        values = json.loads((task_directory(path) / CONFIG_FILE).read_text(encoding="utf-8"))
-        values = values.get("settings", {})
-    return tuple(values.get("labels", ()))
+    if "labels" in answer:
+        return ", ".join(_given_labels(answer))
+    return str(answer[_answer_name(answer)])
 
 
-def _output(answer: dict[str, Any], labels: Sequence[str]) -> str:
+def _answer_name(answer: dict[str, Any]) -> str:
     name = next((name for name in _OUTPUTS if name in answer), None)
     if name is None:
         raise ValueError(
             f"the model must answer with one of {', '.join(_OUTPUTS)}. "
             f"Received: {', '.join(sorted(answer)) or 'nothing'}"
         )
+    return name
+
+
+def _given_labels(answer: dict[str, Any]) -> list[str]:
+    return [label for label in answer["labels"] if label]
+
+
+def _output(answer: dict[str, Any], labels: Sequence[str]) -> Any:
+    if "labels" in answer:
+        return _given_labels(answer)
+    name = _answer_name(answer)
     if name == "label" and len(labels) == len(answer.get("probabilities", ())) > 0:
         return Label(answer[name], dict(zip(labels, answer["probabilities"], strict=True)))
     if "no_answer_probability" in answer:

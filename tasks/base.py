@@ -13,8 +13,11 @@ import tensorflow as tf
 from keras import ops
 
 from tflm import checkpoints
+from tflm.export import new_version, save
+from tflm.tasks.input_rows import TEXT
 from tflm.training.files import write_atomically
-from tflm.training.weights import load_weights, save_weights
+from tflm.training.lora import has_lora
+from tflm.training.weights import load_weights, save_weights, set_weights, weights_of
 
 CONFIG_FILE = "task.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -71,6 +74,7 @@ class Task(keras.Model):
         self.model = model
         self.head = head
         self.tokens = keras.metrics.Sum(name="tokens")
+        self._functions: dict[Any, Any] = {}  # what answers, traced; a subclass keeps them here
         if not model.built:
             model.build(None)
         if head is not None and not head.built:
@@ -102,7 +106,15 @@ class Task(keras.Model):
         """How long what it reads and writes may be, for the card of its export."""
         return {}
 
-    def answers(self, texts: list[str]) -> list[dict[str, Any]]:
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the texts that `answers` takes for each answer, as `serving_default` has them.
+
+        Where there is one, it takes the text itself, else a tuple.
+        """
+        return TEXT
+
+    def answers(self, texts: list[Any]) -> list[dict[str, Any]]:
         """What the exported `serving_default` answers to each text: its outputs by name."""
         raise NotImplementedError
 
@@ -117,6 +129,26 @@ class Task(keras.Model):
         if isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs):
             return self.answer(list(inputs), **kwargs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.compile`. What answers is traced anew: layers may have got LoRA.
+
+        Raises:
+            ValueError: gradients are to be accumulated on several devices.
+        """
+        self._functions = {}
+        super().compile(*args, **kwargs)
+        batches = getattr(self.optimizer, "gradient_accumulation_steps", None)
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if batches and devices > 1:  # Keras would fail in the first step, and not say why
+            raise ValueError(
+                "`optimizer` must make an update of every batch on several devices. "
+                f"Received: gradient_accumulation_steps={batches}, {devices} devices"
+            )
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """How the task is compiled; nothing with LoRA, for without it other weights learn."""
+        return None if has_lora(self.parts.values()) else super().get_compile_config()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a task loaded from a `.keras` file as it was compiled when it was saved."""
@@ -274,6 +306,72 @@ class Task(keras.Model):
             return self.answer(list(x), **kwargs)
         return super().predict(x, **kwargs)
 
+    def merged(self) -> "Task":
+        """The task without LoRA: another with what it adds in its weights, or itself if none."""
+        if not has_lora(self.parts.values()):
+            return self
+        twin = type(self).from_config(self.get_config())
+        set_weights(twin.parts, weights_of(self.parts))
+        return twin
+
+    def to_dtype(self, dtype: str) -> "Task":
+        """The same task with its weights and its arithmetic in another dtype, and LoRA merged."""
+        raise NotImplementedError
+
+    def served(self, freeze: bool = False) -> Any:
+        """The graph that `export` writes: a `tf.Module` with `signatures()`.
+
+        Args:
+            freeze: whether the weights that it multiplies become constants.
+
+        Raises:
+            NotImplementedError: the task is not for serving.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} is not for serving: give its `model` to another task."
+        )
+
+    def export(
+        self,
+        directory: str | os.PathLike,
+        version: int | None = None,
+        *,
+        dtype: str | None = None,
+        freeze: bool = False,
+        **options: Any,
+    ) -> pathlib.Path:
+        """Writes a SavedModel for TF Serving, strings in and strings out; LoRA is merged there.
+
+        Which signatures it has, `served` says. `assets.extra/model_card.json` says what the model
+        is and, when it is evaluated first, how good.
+
+        Args:
+            directory: the model's directory; versions are numbered directories inside.
+            version: the version's number; the next free one by default.
+            dtype: "bfloat16" halves the file and is faster on processors that multiply it; the
+                task's own by default.
+            freeze: write the weights that decoding multiplies as constants of the graph: answers
+                are faster, the first request slower.
+            **options: `evaluate_on`, `target_language`, `require` and others of
+                `tflm.tasks.evaluation.card_for_export`.
+
+        Returns:
+            The version's directory.
+
+        Raises:
+            FileExistsError: `version` exists.
+            RequirementsNotMet: a score falls short; nothing is written.
+        """
+        from tflm.tasks.evaluation import card_for_export  # which imports the tasks
+
+        new_version(directory, version)  # before the work, so that it is not for nothing
+        if dtype is not None and dtype != self.model.dtype_policy.name:
+            return self.to_dtype(dtype).export(directory, version, freeze=freeze, **options)
+        task = self.merged()
+        card = card_for_export(task, **options)
+        module = task.served(freeze)
+        return save(module, module.signatures(), directory, version, card)
+
     def to_files(self, directory: pathlib.Path) -> dict[str, Any]:
         """Writes what is not JSON into `directory`; returns the JSON that rebuilds the task."""
         raise NotImplementedError
@@ -284,7 +382,7 @@ class Task(keras.Model):
         raise NotImplementedError
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes configuration, weights and tokenizers into one directory.
+        """Writes configuration, weights (LoRA merged) and tokenizers into one directory.
 
         `task.json` is written last: a directory that has it is complete.
         """

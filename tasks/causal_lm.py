@@ -11,8 +11,6 @@ task("To be, or")
 """
 
 import dataclasses
-import os
-import pathlib
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,18 +18,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tflm import models
-from tflm.data import PackedBatches, TextFiles
+from tflm.data import PackedBatches
 from tflm.data.packing import special_id
 from tflm.eval import Likelihood
 from tflm.eval.keras_metrics import TokenPerplexity
-from tflm.export import TextGenerator, new_version, save
+from tflm.export import TextGenerator
 from tflm.generation import Beam, Greedy, Limits, Sample
+from tflm.generation.stopping import stop_strings
 from tflm.models.base import Decoder
 from tflm.tasks.base import best_of
 from tflm.tasks.plain_text import PlainTextTask
-from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
+from tflm.tokenizers import Tokenizer
 from tflm.training.losses import SmoothedCrossEntropy
+from tflm.training.optimizers import cosine_adamw
 
 STRATEGIES = {cls.__name__: cls for cls in (Beam, Greedy, Sample)}
 MAX_LENGTH = 256
@@ -64,6 +63,8 @@ class CausalLM(PlainTextTask):
             no room for a prompt.
     """
 
+    PRESET = "gpt2/small"
+
     def __init__(
         self,
         model: Decoder,
@@ -82,42 +83,8 @@ class CausalLM(PlainTextTask):
         self.strategy = strategy or Sample(top_p=0.95)
         room = self.context_length or 2 * MAX_LENGTH
         self.limits = limits or Limits(max_length=min(MAX_LENGTH, room // 2))
-        self.max_source_length = self._room_for_prompt(self.limits)
-        self._functions: dict[Any, Any] = {}
-
-    @classmethod
-    def from_texts(
-        cls,
-        texts: Any,
-        preset: str = "gpt2/small",
-        *,
-        vocab_size: int = 8000,
-        algorithm: str = "bpe",
-        dtype: str | None = None,
-        changes: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> "CausalLM":
-        """A task with a SentencePiece tokenizer trained on `texts`, and fresh weights.
-
-        Args:
-            texts: as `fit` takes them.
-            preset: "architecture/preset", as `tflm models` lists them.
-            vocab_size: pieces of the vocabulary; with "char", most of them.
-            algorithm: "bpe", "unigram" or "char".
-            dtype: dtype policy of the network, "mixed_bfloat16" say; Keras's global one by default.
-            changes: fields of the preset's config to change.
-            **kwargs: passed to the constructor.
-
-        Raises:
-            ValueError: an argument is unknown or does not suit the texts.
-        """
-        if isinstance(texts, str | os.PathLike):
-            texts = TextFiles(texts)
-        lines = (row if isinstance(row, str) else row[0] for row in texts)
-        tokenizer = SentencePieceTokenizer.train(lines, vocab_size, algorithm)
-        network, config = models.find(preset)
-        config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, **(changes or {}))
-        return cls(network(config, dtype=dtype), tokenizer, **kwargs)
+        self.max_source_length = self.room_for_prompt(self.limits)
+        self.stop: tuple[str, ...] = ()
 
     def compile(
         self,
@@ -202,6 +169,7 @@ class CausalLM(PlainTextTask):
         max_length: int | None = None,
         strategy: Any = None,
         limits: Limits | None = None,
+        stop: str | Sequence[str] | None = None,
         seed: int | None = None,
     ) -> list[str]:
         """The best continuation of each prompt, without the prompt.
@@ -211,16 +179,17 @@ class CausalLM(PlainTextTask):
             max_length: most tokens of a continuation, instead of the limits'.
             strategy: instead of the task's own.
             limits: instead of the task's own.
+            stop: strings, each of which ends a continuation and is cut off with what follows;
+                none unless the task has some of its own.
             seed: of `Sample`: prompt number `i` gets `seed + i`. By default a new one, drawn from
                 Python's generator, which `keras.utils.set_random_seed` seeds.
 
         Raises:
-            ValueError: the continuation may be as long as the model's positions.
+            ValueError: the continuation may be as long as the model's positions, or a stop string
+                is empty.
         """
-        limits = limits or self.limits
-        if max_length is not None:
-            limits = dataclasses.replace(limits, max_length=max_length)
-        found = self.n_best(prompts, strategy=strategy, limits=limits, seed=seed)
+        limits = self._limits_of(limits, max_length)
+        found = self.n_best(prompts, strategy=strategy, limits=limits, stop=stop, seed=seed)
         return [texts[0] for texts in found["text"]]
 
     def answers(self, texts: list[str]) -> list[dict[str, Any]]:
@@ -233,6 +202,7 @@ class CausalLM(PlainTextTask):
         *,
         strategy: Any = None,
         limits: Limits | None = None,
+        stop: str | Sequence[str] | None = None,
         seed: int | None = None,
     ) -> dict[str, list[Any]]:
         """Continuations of each prompt; see `generate`.
@@ -243,14 +213,15 @@ class CausalLM(PlainTextTask):
         """
         strategy, limits = strategy or self.strategy, limits or self.limits
         seed = random.getrandbits(31) if seed is None else seed
-        if (strategy, limits) not in self._functions:
-            module = self.text_generator(strategy, limits)
-            self._functions[strategy, limits] = tf.function(
+        stop = self.stop if stop is None else stop_strings(stop)
+        if (strategy, limits, stop) not in self._functions:
+            module = self.text_generator(strategy, limits, stop)
+            self._functions[strategy, limits, stop] = tf.function(
                 module.continuations,
                 input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)],
                 autograph=False,
             )
-        function = self._functions[strategy, limits]
+        function = self._functions[strategy, limits, stop]
         seeds = [seed + i for i in range(len(prompts))]
         found = _in_order_of_length(
             lambda texts, seeds: function(
@@ -315,7 +286,11 @@ class CausalLM(PlainTextTask):
         return {"max_source_length": self.max_source_length, **dataclasses.asdict(self.limits)}
 
     def text_generator(
-        self, strategy: Any = None, limits: Limits | None = None, freeze: bool = False
+        self,
+        strategy: Any = None,
+        limits: Limits | None = None,
+        stop: Sequence[str] | None = None,
+        freeze: bool = False,
     ) -> TextGenerator:
         """The graph that answers here and in the exported SavedModel."""
         limits = limits or self.limits
@@ -331,12 +306,25 @@ class CausalLM(PlainTextTask):
             pad_id=pad_id,
             strategy=strategy or self.strategy,
             limits=limits,
-            max_prompt_length=self._room_for_prompt(limits),
+            max_prompt_length=self.room_for_prompt(limits),
             context_length=self.context_length,
+            stop=self.stop if stop is None else stop,
             freeze=freeze,
         )
 
-    def _room_for_prompt(self, limits: Limits) -> int:
+    def _limits_of(self, limits: Limits | None, max_length: int | None) -> Limits:
+        """The limits asked for."""
+        limits = limits or self.limits
+        if max_length is None:
+            return limits
+        return dataclasses.replace(limits, max_length=max_length)
+
+    def room_for_prompt(self, limits: Limits) -> int:
+        """Tokens that a prompt may have where the continuation has these limits.
+
+        Raises:
+            ValueError: the continuation may be as long as the model's positions.
+        """
         if self.context_length is None:
             return MAX_PROMPT_LENGTH
         if limits.max_length >= self.context_length:
@@ -346,44 +334,13 @@ class CausalLM(PlainTextTask):
             )
         return self.context_length - limits.max_length
 
-    def export(
-        self,
-        directory: str | os.PathLike,
-        version: int | None = None,
-        *,
-        dtype: str | None = None,
-        freeze: bool = False,
-        **options: Any,
-    ) -> pathlib.Path:
-        """Writes a SavedModel for TF Serving, strings in and strings out.
+    def served(self, freeze: bool = False) -> TextGenerator:
+        """Two signatures of `text`: what continues it, and how likely it is.
 
-        Signatures: `serving_default` (`text` -> `text`, the continuation, `score`, `finished`,
-        `truncated`) and `score` (`text` -> `log_probability`, `num_tokens`).
-        `assets.extra/model_card.json` says what the model is.
-
-        Args:
-            directory: the model's directory; versions are numbered directories inside.
-            version: the version's number; the next free one by default.
-            dtype: "bfloat16" halves the file; the task's own by default.
-            freeze: write the weights that decoding multiplies as constants of the graph: decoding
-                is faster, the first request slower.
-            **options: see `tflm.tasks.evaluation.card_for_export`.
-
-        Returns:
-            The version's directory.
-
-        Raises:
-            FileExistsError: `version` exists.
+        `serving_default` -> `text`, the continuation, `score`, `finished`, `truncated`; `score` ->
+        `log_probability`, `num_tokens`.
         """
-        from tflm.tasks.evaluation import card_for_export  # which imports the tasks
-
-        new_version(directory, version)  # before the work, so that it is not for nothing
-        if dtype is not None and dtype != self.model.dtype_policy.name:
-            task = self.to_dtype(dtype)
-            return task.export(directory, version, freeze=freeze, **options)
-        card = card_for_export(self, **options)
-        module = self.text_generator(freeze=freeze)
-        return save(module, module.signatures(), directory, version, card)
+        return self.text_generator(freeze=freeze)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments besides model and tokenizer, as JSON holds them."""
@@ -411,6 +368,7 @@ def default_optimizer(
     *,
     weight_decay: float = 0.1,
     beta_2: float = 0.99,
+    accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
     """AdamW with warm-up and cosine decay to a tenth, gradients clipped to norm 1.
 
@@ -423,23 +381,17 @@ def default_optimizer(
         total_steps: updates until it has fallen to a tenth, warm-up included; it stays there.
         weight_decay: times the learning rate, what each update takes from a weight.
         beta_2: decay of the second moment's average; theirs is 0.95, for larger batches.
+        accumulate: batches to an update.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(total_steps - warmup_steps, 1),
-        alpha=0.1,
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule,
+    return cosine_adamw(
+        peak,
+        warmup_steps,
+        total_steps,
+        final=0.1,
         weight_decay=weight_decay,
-        beta_1=0.9,
         beta_2=beta_2,
-        global_clipnorm=1.0,
+        accumulate=accumulate,
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "scale", "offset"])
-    return optimizer
 
 
 def _in_order_of_length(

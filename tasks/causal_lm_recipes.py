@@ -13,10 +13,15 @@ class CausalLMSettings:
     """Everything that decides how a language model is trained.
 
     Sizes of 0 are the preset's. `documents` says what a document is, see `tflm.data.TextFiles`; a
-    `continuous` text has none. The learning rate falls over all epochs.
+    `continuous` text has none. `start` is the directory of a run, a saved task or a public
+    checkpoint of a decoder, whose network and tokenizer training starts from instead of fresh ones;
+    of the settings of a network only `dropout` and `attention_dropout` count then. An update is of
+    `accumulate` batches. The learning rate falls over all epochs; with `patience` training ends
+    after so many without a lower validation loss.
     """
 
     preset: str = "gpt2/tiny"
+    start: str = ""
     hidden_dim: int = 0
     num_layers: int = 0
     num_heads: int = 0
@@ -32,7 +37,9 @@ class CausalLMSettings:
     warmup_steps: int = 100
     weight_decay: float = 0.1
     beta_2: float = 0.99
+    accumulate: int = 1
     epochs: int = 10
+    patience: int = 0
     average_last: int = 1
     seed: int = 1
     dtype: str = "mixed_bfloat16"
@@ -58,6 +65,24 @@ RECIPES = {
                 epochs=20,
             ),
             expect="loss 1.461 on the held-out tenth, 1.65 after 7 epochs; seed 1",
+        ),
+        PlainTextRecipe(
+            name="standard_ebooks",
+            files={
+                "train": tuple(f"train-0{part}.txt.gz" for part in range(4)),
+                "valid": ("valid.txt.gz",),
+                "test": ("test.txt.gz",),
+            },
+            settings=CausalLMSettings(
+                hidden_dim=256,
+                num_layers=4,
+                num_heads=4,
+                # Chapters, between which no token sees another's.
+                documents="paragraph",
+                learning_rate=1.5e-3,
+                warmup_steps=300,
+                epochs=2,
+            ),
         ),
     )
 }

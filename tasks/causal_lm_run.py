@@ -1,47 +1,59 @@
 """A language model's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
-from tflm import models
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tflm.data import BadLineReport
 from tflm.eval import Report
-from tflm.tasks.causal_lm import CausalLM, default_optimizer
+from tflm.models.base import Decoder
+from tflm.tasks.causal_lm import CausalLM
 from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
 from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
-from tflm.tasks.network_sizes import sized
-from tflm.tasks.plain_text_run import PlainTextRun
+from tflm.tasks.plain_text_run import PlainTextRun, read_texts
+from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.starting import open_start, restarted
+from tflm.tokenizers import Tokenizer
 
 
 class CausalLMRun(PlainTextRun):
     """Trains a language model on plain text."""
 
     TASK = "causal_lm"
+    TASK_CLASS = CausalLM
     Settings = CausalLMSettings
     RECIPES = RECIPES
 
-    def data_options(self) -> dict[str, int]:
-        """Rows of the model's length."""
+    def network(self) -> tuple[Any, Tokenizer]:
+        """Fresh, or what training starts from."""
         settings = self.settings
-        return {
-            "sequence_length": settings.sequence_length,
-            "tokens_per_batch": settings.tokens_per_batch,
-            "seed": settings.seed,
-        }
+        if not settings.start:
+            return super().network()
+        found, (tokenizer, *_) = open_start(settings.start, Decoder, self.TASK)
+        rates = {name: getattr(settings, name) for name in ("dropout", "attention_dropout")}
+        rates["embedding_dropout"] = settings.dropout
+        return restarted(found, rates, settings.dtype), tokenizer
 
-    def new_task(self) -> CausalLM:
-        """A compiled task whose learning rate falls over all epochs."""
-        settings, tokenizer = self.settings, self.tokenizer()
-        network, config = models.find(settings.preset)
-        model = network(sized(config, settings, tokenizer.vocab_size), dtype=settings.dtype)
-        task = CausalLM(model, tokenizer, continuous=settings.continuous)
-        batches = task.batches(self.data["train"], training=True, **self.data_options())
-        task.compile(
-            default_optimizer(
-                settings.learning_rate,
-                settings.warmup_steps,
-                batches.num_batches(0) * settings.epochs,
-                weight_decay=settings.weight_decay,
-                beta_2=settings.beta_2,
-            )
-        )
-        return task
+    def task_of(self, model: Any, tokenizer: Tokenizer) -> CausalLM:
+        """Of documents, or of one continuous text."""
+        return CausalLM(model, tokenizer, continuous=self.settings.continuous)
+
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> list[str]:
+        """Texts of a file, or of one split."""
+        return read_texts(path, split, settings.get("documents", "line"))
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Texts, of which nothing else is expected than themselves."""
+        return ScoredData(cls.TASK, examples, examples, reads="likelihoods")
 
     def evaluate(self, split: str) -> dict[str, Report]:
         """Scores the finished task on a split; writes `out / "report"`.

@@ -3,14 +3,12 @@
 import abc
 import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tflm import models
-from tflm.data import DenoisingBatches, TextFiles
+from tflm.data import DenoisingBatches
 from tflm.data.denoising import Noise
 from tflm.data.rows import padded
 from tflm.eval.keras_metrics import TokenAccuracy, TokenPerplexity
@@ -20,7 +18,6 @@ from tflm.generation import Beam, Greedy, Limits, Sample, generate
 from tflm.models import EncoderDecoder
 from tflm.tasks.causal_lm import STRATEGIES, default_optimizer
 from tflm.tasks.plain_text import PlainTextTask
-from tflm.tasks.translation import configured
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.spelled_out import SpelledOut
 from tflm.training.losses import SmoothedCrossEntropy
@@ -49,6 +46,8 @@ class DenoisingTask(PlainTextTask):
             token.
     """
 
+    PRESET = "transformer/tiny"
+    ALGORITHM = "unigram"
     CONTROL_SYMBOLS: ClassVar[Sequence[str]]  # which a tokenizer is trained with
 
     spelled_out: SpelledOut
@@ -71,7 +70,6 @@ class DenoisingTask(PlainTextTask):
         self._source_start = special_ids(tokenizer, model.SOURCE_START)
         self._target_start = special_ids(tokenizer, model.TARGET_START)
         self._end = special_ids(tokenizer, ("eos",))
-        self._functions: dict[Any, Any] = {}
 
     @abc.abstractmethod
     def noise(self) -> Noise:
@@ -86,41 +84,11 @@ class DenoisingTask(PlainTextTask):
         """
 
     @classmethod
-    def from_texts(
-        cls,
-        texts: Any,
-        preset: str = "transformer/tiny",
-        *,
-        vocab_size: int = 8000,
-        algorithm: str = "unigram",
-        dtype: str | None = None,
-        changes: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> "DenoisingTask":
-        """A task with a SentencePiece tokenizer trained on `texts`, and fresh weights.
-
-        Args:
-            texts: as `fit` takes them.
-            preset: "architecture/preset", as `tflm models` lists them.
-            vocab_size: pieces of the vocabulary, the task's special ones included; with "char",
-                most of them.
-            algorithm: "unigram", "bpe" or "char".
-            dtype: dtype policy of the network, "mixed_bfloat16" say; Keras's global one by default.
-            changes: fields of the preset's config to change.
-            **kwargs: passed to the constructor.
-
-        Raises:
-            ValueError: an argument is unknown or does not suit the texts.
-        """
-        if isinstance(texts, str | os.PathLike):
-            texts = TextFiles(texts)
-        lines = (row if isinstance(row, str) else row[0] for row in texts)
-        tokenizer = SentencePieceTokenizer.train(
+    def train_tokenizer(cls, lines: Any, vocab_size: int, algorithm: str) -> Tokenizer:
+        """A SentencePiece tokenizer with the task's special tokens."""
+        return SentencePieceTokenizer.train(
             lines, vocab_size, algorithm, control_symbols=cls.CONTROL_SYMBOLS
         )
-        network, config = models.find(preset)
-        config = configured(config, tokenizer, **(changes or {}))
-        return cls(network(config, dtype=dtype), tokenizer, **kwargs)
 
     def compile(
         self,
@@ -237,13 +205,14 @@ class DenoisingTask(PlainTextTask):
         memory = self.model.encode(token_ids, padding_mask, training=False)  # (B, S, D)
         found = generate(
             functools.partial(self.model.decode, training=False),
-            self.model.start(memory, padding_mask, limits.max_length),
+            self.model.start(memory, padding_mask, limits.max_length, token_ids),
             repeated(self._target_start, tf.shape(token_ids)[0]),
             strategy=strategy,
             limits=limits,
             eos_id=self._end[0],
             pad_id=self.tokenizer.pad_id or 0,
             blocked_ids=special_ids(self.tokenizer, self.model.NEVER_WRITTEN),
+            num_forced=len(self._target_start) - 1,
         )
         return {
             "ids": found.token_ids[:, 0],

@@ -2,9 +2,8 @@
 
 import os
 import pathlib
-import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,53 +11,87 @@ from rich.console import Console
 from tflm.data import BadLineReport
 from tflm.eval import Metric, Report, evaluate
 from tflm.eval.baselines import baselines_for
-from tflm.eval.catalog import (
-    check_reads,
-    labels_of,
-    metrics_named,
-    task_metric_names,
-    task_names,
-)
+from tflm.eval.catalog import task_metric_names, task_names
 from tflm.eval.requirements import Requirement, check_known, check_requirements
-from tflm.tasks.answering import answer_all, labels_in_order, model_name, source_text
+from tflm.tasks.answering import answer_all, model_name, source_text
 from tflm.tasks.likelihood import TASK as TEXTS
-from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
+from tflm.tasks.likelihood import evaluate_likelihood, likelihood_metrics, likelihood_report
 from tflm.tasks.model_card import CARD_FILE, model_card, to_json
-from tflm.tasks.predictor import Predict, open_predictor
-from tflm.tasks.sources import open_split
+from tflm.tasks.model_settings import model_settings, task_name
+from tflm.tasks.predictor import Answers, open_predictor
+from tflm.tasks.runs import scored_by
+from tflm.tasks.scored_data import ScoredData
 
-Pairs = tuple[Sequence[str], Sequence[Any]]
+
+def scoring_settings(
+    location: str | os.PathLike[str], given: Mapping[str, Any], task: str = ""
+) -> dict[str, Any]:
+    """What a model says of itself, and what the user says of it or of the data.
+
+    Args:
+        location: a path, or an address as `tflm.tasks.served` takes them.
+        given: options of the command; empty ones count as not given.
+        task: as the catalog of metrics calls it; the model's own by default.
+
+    Raises:
+        FileNotFoundError: there is no model at a path.
+        ConnectionError: no server answers at an address.
+        ValueError: the task is unknown, is not scored by what is given, or must be given more.
+    """
+    given = {name: value for name, value in given.items() if value}
+    settings = {"task": "translation", **model_settings(location), **given}
+    settings["task"] = task or settings["task"]
+    options = scored_by(settings["task"]).SCORED_WITH
+    if wrong := [name for name in given if name not in options]:
+        raise ValueError(
+            f"`{wrong[0]}` must be left out for the task {settings['task']}. "
+            f"Received: {wrong[0]}={given[wrong[0]]!r}"
+        )
+    for name, is_needed in options.items():
+        if is_needed and not settings.get(name):
+            raise ValueError(
+                f"`{name}` must be given for a model that does not say its own. "
+                f"Received: {location}"
+            )
+    return settings
 
 
-def read_pairs(
+def open_examples(
     data: pathlib.Path,
     split: str,
-    languages: tuple[str, str],
+    settings: Mapping[str, Any],
     *,
-    swap: bool = False,
     on_bad: str = "raise",
     report: BadLineReport | None = None,
-) -> tuple[list[str], list[str]]:
-    """Sources and references from a file, or from one split of a directory.
+) -> Any:
+    """Raw examples for a model: those of a file, or of one split of a directory.
+
+    Args:
+        data: the path.
+        split: of a directory.
+        settings: of the model, see `scoring_settings`.
+        on_bad: "raise" at a malformed line, or "skip" it.
+        report: counts what is skipped.
 
     Raises:
         FileNotFoundError: there is no such file or split.
-        ValueError: it holds no pair, or a malformed line.
+        ValueError: the file's name does not say what it is.
     """
-    rows = list(open_split(data, split, languages, on_bad, report or BadLineReport()))
-    if not rows:
-        raise ValueError(f"`data` must hold at least one pair. Received: {data}")
-    sources, references = (list(side) for side in zip(*rows, strict=True))
-    return (references, sources) if swap else (sources, references)
+    if not data.exists():
+        raise FileNotFoundError(f"`data` must be a file or directory that exists. Received: {data}")
+    found = scored_by(settings["task"]).open_split(
+        data, split, settings, on_bad, report or BadLineReport()
+    )
+    if next(iter(found), None) is None:
+        raise ValueError(f"`data` must hold at least one example. Received: {data}")
+    return found
 
 
 def evaluate_model(
     location: str,
-    sources: Sequence[str],
-    references: Sequence[str],
-    languages: tuple[str, str],
+    examples: Any,
+    settings: Mapping[str, Any],
     *,
-    task: str = "translation",
     metrics: Sequence[str] = (),
     baseline: bool = False,
     data: str = "",
@@ -68,11 +101,9 @@ def evaluate_model(
 
     Args:
         location: a path, or an address as `tflm.tasks.served` takes them.
-        sources: what the model is given.
-        references: what is expected of it.
-        languages: codes of the two languages; the second chooses how metrics split text.
-        task: chooses the metrics where none is named, and the baselines.
-        metrics: names of metrics, see `tflm.eval.catalog`.
+        examples: inputs and references, or raw examples as the task's run reads them.
+        settings: of the model, see `scoring_settings`.
+        metrics: names of metrics, see `tflm.eval.catalog`; those of the task by default.
         baseline: also score the trivial systems of the task.
         data: name of the data, for the report.
         console: where progress goes; nowhere by default.
@@ -80,61 +111,55 @@ def evaluate_model(
     Raises:
         FileNotFoundError: there is no model at a path.
         ConnectionError: no server answers at an address.
-        ValueError: a name is unknown.
+        ValueError: a name is unknown, or the model takes other texts than the data has.
     """
-    names = metrics or default_metrics(task)
-    check_reads(names, "texts")
-    metrics_named(names, languages[1], labels_of(references))  # what is wrong shows before the work
-    trivial = baselines_for(task) if baseline else ()
-    predict, labels = open_predictor(location), labels_in_order(location)
-    answers = answer_all(predict, list(sources), console, labels=labels)
-    # A model may know labels that the data does not have.
-    found = metrics_named(names, languages[1], labels_of([*references, *answers]))
+    scored = scored_by(settings["task"]).scored_data(examples, settings)
+    if baseline and scored.reads == "label sets":
+        raise ValueError(
+            "`baseline` must be left out where a text has several labels. Received: baseline=True"
+        )
+    trivial = baselines_for(scored.task) if baseline else ()
+    if scored.reads == "likelihoods":
+        return evaluate_likelihood(location, scored.inputs, metrics=metrics, data=data)
+    names = metrics or scored.metric_names()
+    scored.metrics_named(names)  # what is wrong shows before the work
+    predict = open_predictor(location)
+    if predict.fields != scored.fields:
+        raise ValueError(
+            f"`model` must take {' and '.join(scored.fields)} for the task {scored.task}. "
+            f"Received: {location}, which takes {' and '.join(predict.fields)}"
+        )
+    answers = answer_all(predict, scored.inputs, console, labels=scored.labels)
+    found = scored.metrics_named(names, answers)
     report = evaluate(
         answers,
-        sources,
-        references,
+        [source_text(row) for row in scored.inputs],
+        scored.references,
         found,
-        task=f"{task} {'-'.join(languages)}",
+        task=scored.title,
         data=data,
         settings={"model": model_name(location)},
-        target_language=languages[1],
+        target_language=scored.language,
         baselines=trivial,
     )
     return report, found
 
 
-def default_metrics(task: str) -> tuple[str, ...]:
-    """Names of a task's metrics; translation's include lower-cased BLEU, as older results do.
-
-    Raises:
-        ValueError: the task is unknown.
-    """
-    return (*task_metric_names(task), *(("bleu_lc",) if task == "translation" else ()))
-
-
 def score_for_export(
-    predict: Predict,
-    evaluate_on: Pairs | str | os.PathLike[str],
-    target_language: str,
+    predict: Answers,
+    scored: ScoredData,
     require: Sequence[str] = (),
     *,
-    task: str = "translation",
-    labels: Sequence[str] = (),
     data: str = "",
     console: Console | None = None,
 ) -> Report:
     """Scores what is about to be exported, and refuses what falls short.
 
     Args:
-        predict: from texts to answers with their outputs by name.
-        evaluate_on: sources and references, or a file of pairs. A source may be a pair of texts,
-            and a reference several.
-        target_language: code of the language of the answers, for metrics that split text.
+        predict: from rows to answers with their outputs by name.
+        scored: what it is scored on.
         require: such as "bleu>=30"; each metric named is computed beside the task's own.
-        task: chooses the metrics.
-        labels: of a classifier, in the order of its probabilities.
-        data: name of the data; the file's by default.
+        data: name of the data.
         console: where progress goes; nowhere by default.
 
     Raises:
@@ -143,28 +168,18 @@ def score_for_export(
         RequirementsNotMet: a score is out of bounds.
     """
     requirements = [Requirement.parse(text) for text in require]
-    if isinstance(evaluate_on, (str, os.PathLike)):
-        path = pathlib.Path(evaluate_on)
-        data = data or path.name
-        sources, references = read_pairs(path, "", ("", ""))
-    else:
-        sources, references = (list(side) for side in evaluate_on)
-    names = default_metrics(task)
-    if task == "question_answering" and not all(references):  # some have no answer
-        names = ("exact_match_squad2", "f1_squad2")
-    names = (*names, *(requirement.metric for requirement in requirements))
-    check_reads(names, "texts")
-    metrics = metrics_named(names, target_language, labels_of(references))
+    names = (*scored.metric_names(), *(requirement.metric for requirement in requirements))
+    metrics = scored.metrics_named(names)
     check_known(requirements, [metric.name for metric in metrics])  # before the work
-    answers = answer_all(predict, sources, console, labels=labels)
+    answers = answer_all(predict, scored.inputs, console, labels=scored.labels)
     report = evaluate(
         answers,
-        [source_text(source) for source in sources],
-        references,
-        metrics_named(names, target_language, labels_of([*references, *answers])),
-        task=task,
+        [source_text(row) for row in scored.inputs],
+        scored.references,
+        scored.metrics_named(names, answers),
+        task=scored.title,
         data=data,
-        target_language=target_language,
+        target_language=scored.language,
     )
     check_requirements(requirements, report)
     return report
@@ -211,14 +226,13 @@ def evaluated_as(task: Any) -> str:
     Raises:
         ValueError: it has none.
     """
-    for cls in type(task).__mro__:
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()  # CausalLM -> causal_lm
-        if name in task_names():
-            return name
-    raise ValueError(
-        f"`evaluate_on` must be left out unless the task is one of {', '.join(task_names())}. "
-        f"Received: a {type(task).__name__}"
-    )
+    name = task_name(type(task))
+    if name not in task_names():
+        raise ValueError(
+            f"`evaluate_on` must be left out unless the task is one of {', '.join(task_names())}. "
+            f"Received: a {type(task).__name__}"
+        )
+    return name
 
 
 def card_for_export(
@@ -235,9 +249,9 @@ def card_for_export(
 
     Args:
         task: the task.
-        evaluate_on: sources and references, or a file of pairs; of a language model texts, or a
-            file of them; of question answering also raw examples, or a file in SQuAD's format;
-            `None` scores nothing.
+        evaluate_on: a tuple of inputs and references, raw examples, or a file of them; a language
+            model takes texts, or a file of them; `None` scores nothing. An input may be a pair of
+            texts, and a reference several. A classifier's labels may be numbers.
         target_language: code of the language the task writes, for metrics that split text.
         require: such as "bleu>=30".
         data: name of the data; the file's by default.
@@ -256,26 +270,13 @@ def card_for_export(
             f"Received: require={', '.join(require)} and no data"
         )
     report = None
-    if evaluate_on is not None:
-        name = evaluated_as(task)
-        if name == "question_answering" and not isinstance(evaluate_on, tuple):
-            if isinstance(evaluate_on, (str, os.PathLike)):
-                data = data or pathlib.Path(evaluate_on).name
-            rows = task.examples(evaluate_on)
-            evaluate_on = (list(rows), [example.texts for example in rows.examples])
-        if name == TEXTS:
-            report = score_texts_for_export(task, evaluate_on, require, data=data)
-        else:
-            report = score_for_export(
-                task.answers,
-                evaluate_on,
-                target_language,
-                require,
-                task=name,
-                labels=getattr(task, "labels", ()),
-                data=data,
-                console=console,
-            )
+    if evaluate_on is not None and evaluated_as(task) == TEXTS:
+        report = score_texts_for_export(task, evaluate_on, require, data=data)
+    elif evaluate_on is not None:
+        if isinstance(evaluate_on, (str, os.PathLike)):
+            data = data or pathlib.Path(evaluate_on).name
+        scored = _scored(task, evaluate_on, target_language)
+        report = score_for_export(task.answers, scored, require, data=data, console=console)
     card = model_card(
         type(task).__name__,
         task.description(),
@@ -285,3 +286,14 @@ def card_for_export(
         training=training,
     )
     return {CARD_FILE: to_json(card)}
+
+
+def _scored(task: Any, evaluate_on: Any, target_language: str) -> ScoredData:
+    """What a task is scored on, from what `card_for_export` is given."""
+    name = evaluated_as(task)
+    settings = {**task.description(), "task": name, "target_language": target_language}
+    if isinstance(evaluate_on, (str, os.PathLike)):
+        evaluate_on = open_examples(pathlib.Path(evaluate_on), "", settings)
+    elif isinstance(evaluate_on, Iterator):  # `zip` makes one of rows
+        evaluate_on = tuple(evaluate_on)
+    return scored_by(name).scored_data(evaluate_on, settings)

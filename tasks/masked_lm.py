@@ -12,16 +12,14 @@ task.fill(["Paris is the [MASK] of France."], top=5)
 
 import dataclasses
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tflm import models
-from tflm.data import MaskedBatches, TextFiles
+from tflm.data import MaskedBatches
 from tflm.data.masking import mask_of
 from tflm.data.rows import padded, special_id
 from tflm.eval.keras_metrics import TokenAccuracy, TokenPerplexity
@@ -71,6 +69,9 @@ class MaskedLM(PlainTextTask):
         ValueError: the tokenizer has no mask, or more pieces than the model has embeddings.
     """
 
+    PRESET = "bert/mini"
+    ALGORITHM = "wordpiece"
+
     def __init__(self, model: Encoder, tokenizer: Tokenizer, **kwargs: Any):
         if not isinstance(model, Encoder):
             raise TypeError(f"`model` must be an Encoder. Received: {type(model).__name__}")
@@ -92,41 +93,23 @@ class MaskedLM(PlainTextTask):
         self.mask_token = self.pieces.content(self.mask_id) or MASK
         self.spelled_out = SpelledOut(tokenizer, self.pieces, {self.mask_token: self.mask_id})
         self.longest: int | None = getattr(config, "max_length", None)
-        self._functions: dict[int, Callable[..., Any]] = {}
 
     @classmethod
-    def from_texts(
-        cls,
-        texts: Any,
-        preset: str = "bert/mini",
-        *,
-        vocab_size: int = 8000,
-        algorithm: str = "wordpiece",
-        dtype: str | None = None,
-        changes: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> "MaskedLM":
-        """A task with a tokenizer trained on `texts`, and fresh weights.
+    def train_tokenizer(cls, lines: Any, vocab_size: int, algorithm: str) -> Tokenizer:
+        """A tokenizer with a mask.
 
         Args:
-            texts: as `fit` takes them.
-            preset: "architecture/preset", as `tflm models` lists them.
+            lines: texts, read once.
             vocab_size: pieces of the vocabulary.
-            algorithm: see `train_tokenizer`.
-            dtype: dtype policy of the network, "mixed_bfloat16" say; Keras's global one by default.
-            changes: fields of the preset's config to change.
-            **kwargs: passed to the constructor.
+            algorithm: "wordpiece", in small letters as BERT's; or SentencePiece's "bpe", "unigram"
+                or "char", which keep a text as it is.
 
         Raises:
             ValueError: an argument is unknown or does not suit the texts.
         """
-        if isinstance(texts, str | os.PathLike):
-            texts = TextFiles(texts)
-        lines = (row if isinstance(row, str) else row[0] for row in texts)
-        tokenizer = train_tokenizer(lines, vocab_size, algorithm)
-        network, config = models.find(preset)
-        config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, **(changes or {}))
-        return cls(network(config, dtype=dtype), tokenizer, **kwargs)
+        if algorithm == "wordpiece":
+            return WordPieceTokenizer.train(lines, vocab_size)
+        return SentencePieceTokenizer.train(lines, vocab_size, algorithm, control_symbols=[MASK])
 
     def compile(
         self,
@@ -292,20 +275,3 @@ class MaskedLM(PlainTextTask):
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
         return dict(settings)
-
-
-def train_tokenizer(lines: Any, vocab_size: int, algorithm: str) -> Tokenizer:
-    """A tokenizer with a mask, learned from lines of text.
-
-    Args:
-        lines: texts, read once.
-        vocab_size: pieces of the vocabulary.
-        algorithm: "wordpiece", in small letters as BERT's; or SentencePiece's "bpe", "unigram" or
-            "char", which keep a text as it is.
-
-    Raises:
-        ValueError: an argument is unknown or does not suit the texts.
-    """
-    if algorithm == "wordpiece":
-        return WordPieceTokenizer.train(lines, vocab_size)
-    return SentencePieceTokenizer.train(lines, vocab_size, algorithm, control_symbols=[MASK])

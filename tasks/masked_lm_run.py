@@ -7,18 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tflm import models
 from tflm.data import BadLineReport, MaskedBatches
 from tflm.eval import Likelihood, Perplexity, Report
 from tflm.eval.evaluation import scores_with_intervals
 from tflm.eval.masked_baselines import TokenCounts, TokenMatch
 from tflm.eval.reports import SystemScores
-from tflm.tasks.causal_lm import default_optimizer
-from tflm.tasks.masked_lm import MaskedLM, train_tokenizer
+from tflm.tasks.masked_lm import MaskedLM
 from tflm.tasks.masked_lm_recipes import RECIPES, MaskedLMRecipe, MaskedLMSettings, Replaced
-from tflm.tasks.network_sizes import sized
 from tflm.tasks.plain_text_run import PlainTextRun
-from tflm.tokenizers import Tokenizer
 
 _BASELINES = {
     "most_frequent": "always the most frequent token",
@@ -31,6 +27,7 @@ class MaskedLMRun(PlainTextRun):
     """Trains a masked language model on plain text."""
 
     TASK = "masked_lm"
+    TASK_CLASS = MaskedLM
     Settings = MaskedLMSettings
     RECIPES = RECIPES
 
@@ -42,36 +39,9 @@ class MaskedLMRun(PlainTextRun):
         data = super().recipe_data(recipe, directory, on_bad, report)
         return {split: Replaced(rows, recipe.replace) for split, rows in data.items()}
 
-    def train_tokenizer(self, lines: Any) -> Tokenizer:
-        """A tokenizer with a mask."""
-        return train_tokenizer(lines, self.settings.vocab_size, self.settings.algorithm)
-
-    def data_options(self) -> dict[str, int]:
-        """Rows of the model's length."""
-        settings = self.settings
-        return {
-            "sequence_length": settings.sequence_length,
-            "tokens_per_batch": settings.tokens_per_batch,
-            "seed": settings.seed,
-        }
-
-    def new_task(self) -> MaskedLM:
-        """A compiled task whose learning rate falls over all epochs."""
-        settings, tokenizer = self.settings, self.tokenizer()
-        network, config = models.find(settings.preset)
-        model = network(sized(config, settings, tokenizer.vocab_size), dtype=settings.dtype)
-        task = MaskedLM(model, tokenizer)
-        batches = task.batches(self.data["train"], training=True, **self.data_options())
-        task.compile(
-            default_optimizer(
-                settings.learning_rate,
-                settings.warmup_steps,
-                batches.num_batches(0) * settings.epochs,
-                weight_decay=settings.weight_decay,
-                beta_2=settings.beta_2,
-            )
-        )
-        return task
+    def data_options(self) -> dict[str, Any]:
+        """Rows of the model's length, with the run's share of masked words."""
+        return {**super().data_options(), "rate": self.settings.mask_rate}
 
     def evaluate(self, split: str) -> dict[str, Report]:
         """Scores the finished task on a split; writes `out / "report"`.

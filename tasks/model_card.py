@@ -30,7 +30,8 @@ def model_card(
         limits: what of the input and of the output is cut, in tokens.
         report: the evaluation before the export.
         require: the requirements that it met.
-        training: settings of the run that trained it, its seed among them.
+        training: settings of the run that trained it, its seed among them, and what its cleaning
+            of the data did.
     """
     evaluation = None
     if report is not None:

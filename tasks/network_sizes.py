@@ -33,3 +33,28 @@ def sized(config: Any, settings: Any, vocab_size: int) -> Any:
     return dataclasses.replace(
         config, **{name: value for name, value in changes.items() if name in fields}
     )
+
+
+def configured(config: Any, source: Any, target: Any = None, **changes: Any) -> Any:
+    """The config of an encoder-decoder for these tokenizers.
+
+    Args:
+        config: a preset's.
+        source: tokenizer of the source, or of both languages.
+        target: tokenizer of the target; `None` where the two share one.
+        **changes: fields to change.
+
+    Raises:
+        ValueError: the architecture has no such field, or only one vocabulary.
+    """
+    changes["vocab_size"] = source.vocab_size
+    if target is not None or hasattr(config, "target_vocab_size"):
+        changes["target_vocab_size"] = None if target is None else target.vocab_size
+    known = [field.name for field in dataclasses.fields(config)]
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(
+                f"`{name}` must be a field of the architecture's config, one of {known}. "
+                f"Received: {name}={value!r}"
+            )
+    return dataclasses.replace(config, **changes)

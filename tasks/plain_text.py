@@ -18,8 +18,9 @@ import tensorflow as tf
 from tflm import models, tokenizers
 from tflm.data import TextFiles
 from tflm.tasks.base import Task
+from tflm.tasks.network_sizes import configured
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
-from tflm.tokenizers import Tokenizer
+from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 
 
 class PlainTextTask(Task):
@@ -28,6 +29,9 @@ class PlainTextTask(Task):
     Raw examples are a list of strings; a path of a file or folder, as a string or a `Path`; a
     reader of `tflm.data`; or a `tf.data` dataset of strings. A subclass says which arguments of
     its constructor are saved (`settings`) and how they are read again (`from_settings`).
+
+    `from_texts` makes a network of the preset `PRESET` and a tokenizer by `ALGORITHM` where it is
+    not told which.
 
     Args:
         model: a network of `tflm.models`.
@@ -38,6 +42,8 @@ class PlainTextTask(Task):
         ValueError: the tokenizer has more pieces than the model has embeddings.
     """
 
+    PRESET: ClassVar[str] = ""
+    ALGORITHM: ClassVar[str] = "bpe"
     EVALUATION_OPTIONS: ClassVar[tuple[str, ...]] = ("tokens_per_batch", "sequence_length")
 
     def __init__(self, model: Any, tokenizer: Tokenizer, head: Any = None, **kwargs: Any):
@@ -48,6 +54,55 @@ class PlainTextTask(Task):
                 "`tokenizer` must have at most as many pieces as the model has embeddings. "
                 f"Received: {tokenizer.vocab_size} pieces, {model.config.vocab_size} embeddings"
             )
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Any,
+        preset: str | None = None,
+        *,
+        vocab_size: int = 8000,
+        algorithm: str | None = None,
+        dtype: str | None = None,
+        changes: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A task with a tokenizer trained on `texts`, and fresh weights.
+
+        Args:
+            texts: as `fit` takes them.
+            preset: "architecture/preset", as `tflm models` lists them; a small one by default.
+            vocab_size: pieces of the vocabulary, the task's special ones included; with "char",
+                most of them.
+            algorithm: as `train_tokenizer` takes it; by default what suits the task.
+            dtype: dtype policy of the network, "mixed_bfloat16" say; Keras's global one by default.
+            changes: fields of the preset's config to change.
+            **kwargs: passed to the constructor.
+
+        Raises:
+            ValueError: an argument is unknown or does not suit the texts.
+        """
+        if isinstance(texts, str | os.PathLike):
+            texts = TextFiles(texts)
+        lines = (row if isinstance(row, str) else row[0] for row in texts)
+        tokenizer = cls.train_tokenizer(lines, vocab_size, algorithm or cls.ALGORITHM)
+        network, config = models.find(preset or cls.PRESET)
+        config = configured(config, tokenizer, **(changes or {}))
+        return cls(network(config, dtype=dtype), tokenizer, **kwargs)
+
+    @classmethod
+    def train_tokenizer(cls, lines: Any, vocab_size: int, algorithm: str) -> Tokenizer:
+        """A SentencePiece tokenizer learned from lines of text.
+
+        Args:
+            lines: texts, read once.
+            vocab_size: pieces of the vocabulary.
+            algorithm: "bpe", "unigram" or "char".
+
+        Raises:
+            ValueError: an argument is unknown or does not suit the texts.
+        """
+        return SentencePieceTokenizer.train(lines, vocab_size, algorithm)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's other arguments, as JSON holds them."""
@@ -122,11 +177,11 @@ class PlainTextTask(Task):
         return cls(model, tokenizer, **cls.from_settings(config["settings"]))
 
     def to_dtype(self, dtype: str) -> "PlainTextTask":
-        """The same task with its weights and its arithmetic in another dtype."""
-        settings = self.from_settings(self.settings())
-        twin = type(self)(self.model.to_dtype(dtype), self.tokenizer, **settings)
-        if self.head is not None:
-            for theirs, ours in zip(twin.head.weights, self.head.weights, strict=True):
+        """The same task with its weights and its arithmetic in another dtype, and LoRA merged."""
+        settings, merged = self.from_settings(self.settings()), self.merged()
+        twin = type(self)(merged.model.to_dtype(dtype), self.tokenizer, **settings)
+        if merged.head is not None:
+            for theirs, ours in zip(twin.head.weights, merged.head.weights, strict=True):
                 theirs.assign(ours)
         return twin
 

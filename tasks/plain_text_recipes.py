@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from tflm.data import TextFiles
+from tflm.tasks.sources import recipe_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +36,7 @@ def recipe_texts(recipe: PlainTextRecipe, directory: pathlib.Path) -> dict[str, 
     """
     texts: dict[str, Any] = {}
     for split, names in recipe.files.items():
-        paths = [directory / name for name in names]
-        for path in paths:
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"`data` must be a directory with {', '.join(names)} for recipe "
-                    f"{recipe.name}. Received: no file {path}"
-                )
+        paths = [recipe_file(directory, name, recipe.name) for name in names]
         texts[split] = TextFiles(paths, recipe.settings.documents)
     if recipe.holdout:
         whole = "".join(text for (text,) in texts["train"])

@@ -1,21 +1,30 @@
 """What runs of tasks that learn from plain text share: their data, their tokenizer."""
 
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
-from tflm import tokenizers
+from tflm import models, tokenizers
 from tflm.data import BadLineReport, TextFiles
+from tflm.tasks.causal_lm import default_optimizer
+from tflm.tasks.network_sizes import sized
+from tflm.tasks.plain_text import PlainTextTask
 from tflm.tasks.plain_text_recipes import PlainTextRecipe, recipe_texts
 from tflm.tasks.sources import SPLITS
 from tflm.tasks.training_run import TrainingRun
-from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
+from tflm.tokenizers import Tokenizer
 
 
 class PlainTextRun(TrainingRun):
     """Trains on texts without anything beside them.
 
-    Its `Settings` have `documents` (see `tflm.data.TextFiles`), `vocab_size` and `algorithm` too.
+    Its `Settings` have `documents` (see `tflm.data.TextFiles`), `vocab_size`, `algorithm`, what
+    `tflm.tasks.network_sizes.sized` reads and what `default_optimizer` takes too.
+
+    Attributes:
+        TASK_CLASS: the task's class.
     """
+
+    TASK_CLASS: ClassVar[type[PlainTextTask]]
 
     @classmethod
     def recipe_data(
@@ -56,14 +65,52 @@ class PlainTextRun(TrainingRun):
                 for row in self.data["train"]
                 for line in (row if isinstance(row, str) else row[0]).splitlines()
             )
-            self.train_tokenizer(lines).save(folder)
+            learned = self.TASK_CLASS.train_tokenizer(
+                lines, settings.vocab_size, settings.algorithm
+            )
+            learned.save(folder)
         return tokenizers.load(folder)
 
-    def train_tokenizer(self, lines: Any) -> SentencePieceTokenizer:
-        """A tokenizer learned from lines of text."""
-        return SentencePieceTokenizer.train(
-            lines, self.settings.vocab_size, self.settings.algorithm
+    def texts_of_rows(self) -> tuple[int, str]:
+        """A document, whose language is not known; the pieces of one long text are none."""
+        return super().texts_of_rows() if self.settings.documents == "none" else (1, "")
+
+    def data_options(self) -> dict[str, int]:
+        """Rows of the model's length."""
+        settings = self.settings
+        return {
+            "sequence_length": settings.sequence_length,
+            "tokens_per_batch": settings.tokens_per_batch,
+            "seed": settings.seed,
+        }
+
+    def network(self) -> tuple[Any, Tokenizer]:
+        """The network that training starts from, and its tokenizer."""
+        settings, tokenizer = self.settings, self.tokenizer()
+        network, config = models.find(settings.preset)
+        config = sized(config, settings, tokenizer.vocab_size)
+        return network(config, dtype=settings.dtype), tokenizer
+
+    def task_of(self, model: Any, tokenizer: Tokenizer) -> PlainTextTask:
+        """The task of a network and its tokenizer."""
+        return self.TASK_CLASS(model, tokenizer)
+
+    def new_task(self) -> PlainTextTask:
+        """A compiled task whose learning rate falls over all epochs."""
+        settings = self.settings
+        task = self.task_of(*self.network())
+        batches = task.batches(self.data["train"], training=True, **self.data_options())
+        task.compile(
+            default_optimizer(
+                settings.learning_rate,
+                settings.warmup_steps,
+                batches.num_batches(0) * settings.epochs // settings.accumulate,
+                weight_decay=settings.weight_decay,
+                beta_2=settings.beta_2,
+                accumulate=settings.accumulate,
+            )
         )
+        return task
 
 
 def find_texts(directory: pathlib.Path, split: str) -> pathlib.Path | None:

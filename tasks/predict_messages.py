@@ -3,9 +3,9 @@
 import functools
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
 
-_REQUEST, _RESPONSE = "PredictRequest", "PredictResponse"
+SIGNATURES = "signature_def"  # the one field of a model's metadata
 
 
 @functools.cache
@@ -17,6 +17,26 @@ def predict_messages() -> tuple[Any, Any]:
     bytes. They are in a pool of their own, so the package `tensorflow-serving-api` may be imported
     in the same process.
     """
+    return _message_class("PredictRequest"), _message_class("PredictResponse")
+
+
+@functools.cache
+def metadata_messages() -> tuple[Any, Any]:
+    """The classes of `GetModelMetadataRequest` and `GetModelMetadataResponse`.
+
+    They are those of `apis/get_model_metadata.proto`, with each `Any` as its bytes.
+    """
+    return _message_class("GetModelMetadataRequest"), _message_class("GetModelMetadataResponse")
+
+
+def signatures_of(response: Any) -> dict[str, bytes]:
+    """What a `GetModelMetadataResponse` says: the bytes of each SignatureDef, by its name."""
+    holder = any_pb2.Any.FromString(response.metadata[SIGNATURES])
+    return dict(_message_class("SignatureDefMap").FromString(holder.value).signature_def)
+
+
+@functools.cache
+def _pool() -> Any:
     file = descriptor_pb2.FileDescriptorProto(
         name="tflm/predict.proto", package="tflm.serving", syntax="proto3"
     )
@@ -29,20 +49,23 @@ def predict_messages() -> tuple[Any, Any]:
         ("signature_name", 3, "string", ""),
         ("version_label", 4, "string", ""),
     )
-    for name, field, number in ((_REQUEST, "inputs", 2), (_RESPONSE, "outputs", 1)):
-        spec_number = 3 - number
-        message = _message(file, name, ("model_spec", spec_number, "message", "ModelSpec"))
-        entry = message.nested_type.add(name=f"{field.capitalize()}Entry")
-        entry.options.map_entry = True
-        _field(entry, "key", 1, "string")
-        _field(entry, "value", 2, "bytes")
-        repeated = _field(message, field, number, "message", f"{name}.{entry.name}")
-        repeated.label = repeated.LABEL_REPEATED
+    spec = ("message", "ModelSpec")
+    _bytes_by_name(_message(file, "PredictRequest", ("model_spec", 1, *spec)), "inputs", 2)
+    _bytes_by_name(_message(file, "PredictResponse", ("model_spec", 2, *spec)), "outputs", 1)
+    asked = _message(file, "GetModelMetadataRequest", ("model_spec", 1, *spec))
+    fields = _field(asked, "metadata_field", 2, "string")
+    fields.label = fields.LABEL_REPEATED
+    answer = _message(file, "GetModelMetadataResponse", ("model_spec", 1, *spec))
+    _bytes_by_name(answer, "metadata", 2)
+    _bytes_by_name(_message(file, "SignatureDefMap"), SIGNATURES, 1)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    found = (pool.FindMessageTypeByName(f"{file.package}.{name}") for name in (_REQUEST, _RESPONSE))
-    request, response = map(message_factory.GetMessageClass, found)
-    return request, response
+    return pool
+
+
+@functools.cache
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"tflm.serving.{name}"))
 
 
 def _message(file: Any, name: str, *fields: tuple[str, int, str, str]) -> Any:
@@ -50,6 +73,16 @@ def _message(file: Any, name: str, *fields: tuple[str, int, str, str]) -> Any:
     for field in fields:
         _field(message, *field)
     return message
+
+
+def _bytes_by_name(message: Any, name: str, number: int) -> None:
+    """A field that maps strings to bytes."""
+    entry = message.nested_type.add(name="".join(map(str.capitalize, f"{name}_entry".split("_"))))
+    entry.options.map_entry = True
+    _field(entry, "key", 1, "string")
+    _field(entry, "value", 2, "bytes")
+    repeated = _field(message, name, number, "message", f"{message.name}.{entry.name}")
+    repeated.label = repeated.LABEL_REPEATED
 
 
 def _field(message: Any, name: str, number: int, kind: str, type_name: str = "") -> Any:

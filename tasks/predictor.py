@@ -1,9 +1,9 @@
 """Answers from whatever holds a model: a run, a saved task, a SavedModel, or a server."""
 
-import json
+import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,29 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops that SavedModels use
 
 from tflm.tasks.base import CONFIG_FILE, Task
+from tflm.tasks.input_rows import TEXT, Row, by_field, in_order
 from tflm.tasks.served import is_address, open_served
-from tflm.tasks.sources import language_pair
+from tflm.tasks.served_signature import served_signature
 
-Predict = Callable[[list[str]], list[dict[str, Any]]]
-_TEXTS_PER_CALL = 64
+Answers = Callable[[list[Any]], list[dict[str, Any]]]
+_ROWS_PER_CALL = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A model as a function from rows to answers, the outputs of `serving_default` by name.
+
+    Args:
+        answers: the function.
+        fields: names of a row's texts; where there is one, a row is the text itself.
+    """
+
+    answers: Answers
+    fields: tuple[str, ...] = TEXT
+
+    def __call__(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """The answer to each row."""
+        return self.answers(list(rows))
 
 
 def task_directory(path: pathlib.Path) -> pathlib.Path:
@@ -41,67 +59,50 @@ def saved_model_directory(path: pathlib.Path) -> pathlib.Path | None:
     return max(versions, key=lambda child: int(child.name), default=None)
 
 
-def run_languages(location: str | os.PathLike[str]) -> tuple[str, str]:
-    """The languages that a run was trained on.
-
-    Raises:
-        FileNotFoundError: there is nothing at that path.
-        ValueError: it is not a run.
-    """
-    path = pathlib.Path(location)
-    config = path / "run.json"
-    if not is_address(location) and not path.exists():
-        raise FileNotFoundError(
-            f"`run` must be a run, a saved task or a SavedModel. Received: no directory {path}"
-        )
-    if not config.is_file():
-        raise ValueError(
-            "`languages` must be given for a model that is not a run's directory. "
-            f"Received: {location}"
-        )
-    return language_pair(run_settings(path).get("languages", ""))
-
-
-def run_settings(path: pathlib.Path) -> dict[str, Any]:
-    """What a run was started with; nothing for what is not a run."""
-    config = path / "run.json"
-    return json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-
-
-def open_predictor(location: str | os.PathLike[str]) -> Predict:
-    """A function from texts to answers, the outputs of `serving_default` by name.
+def open_predictor(location: str | os.PathLike[str]) -> Predictor:
+    """The model at a location.
 
     Args:
         location: a path, or a server's address as `tflm.tasks.served` takes them.
 
     Raises:
         FileNotFoundError: a path holds no model.
-        ValueError: an address has another form.
+        ValueError: an address has another form, or a SavedModel takes other things than strings.
+        ConnectionError: no server answers at an address.
     """
     if is_address(location):
-        return open_served(str(location))
+        address = str(location)
+        fields = in_order(served_signature(address).inputs)
+        return Predictor(open_served(address, fields=fields), fields)
     path = pathlib.Path(location)
     directory = saved_model_directory(path)
     if directory:
         return _from_saved_model(directory)
-    return Task.from_pretrained(task_directory(path)).answers
+    task = Task.from_pretrained(task_directory(path))
+    return Predictor(task.answers, task.fields)
 
 
-def _from_saved_model(directory: pathlib.Path) -> Predict:
+def _from_saved_model(directory: pathlib.Path) -> Predictor:
     loaded = tf.saved_model.load(str(directory))
-    serve = loaded.signatures["serving_default"]
+    inputs = loaded.signatures["serving_default"].structured_input_signature[1]
+    if any(spec.dtype != tf.string for spec in inputs.values()):
+        given = ", ".join(f"{name} ({spec.dtype.name})" for name, spec in sorted(inputs.items()))
+        raise ValueError(f"`model` must take strings. Received: {directory}, which takes {given}")
+    fields = in_order(inputs)
 
-    def predict(texts: list[str]) -> list[dict[str, Any]]:
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(texts), _TEXTS_PER_CALL):
-            found = serve(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
-            columns = {name: _plain(value) for name, value in found.items()}
-            for row in zip(*columns.values(), strict=True):
-                answers.append(dict(zip(columns, row, strict=True)))
-        return answers
+    def answers(rows: list[Row]) -> list[dict[str, Any]]:
+        serve = loaded.signatures["serving_default"]  # whose variables live as long as `loaded`
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(rows), _ROWS_PER_CALL):
+            columns = by_field(rows[start : start + _ROWS_PER_CALL], fields)
+            outputs = serve(**{name: tf.constant(texts) for name, texts in columns.items()})
+            values = {name: _plain(value) for name, value in outputs.items()}
+            found += [
+                dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
+            ]
+        return found
 
-    predict.module = loaded  # its variables live as long as it does
-    return predict
+    return Predictor(answers, fields)
 
 
 def _plain(value: tf.Tensor) -> list[Any]:

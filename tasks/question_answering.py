@@ -13,8 +13,6 @@ task(question="Who wrote Hamlet?", context="Hamlet was written by William Shakes
 import dataclasses
 import functools
 import itertools
-import os
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -23,18 +21,21 @@ import tensorflow as tf
 from keras import ops
 
 from tflm import models
-from tflm.data import QuestionBatches, QuestionExample, QuestionWindows, SquadFiles
+from tflm.data import QuestionBatches, QuestionExample
 from tflm.eval import Metric, Score
 from tflm.eval.catalog import metrics_named
 from tflm.eval.keras_metrics import SpanExactMatch
 from tflm.eval.metrics.squad2 import Answer, Squad2ExactMatch, Squad2F1
-from tflm.export import QuestionAnswerer, new_version, save
+from tflm.export import QuestionAnswerer
 from tflm.layers import SpanHead
 from tflm.models.base import Encoder
+from tflm.tasks.input_rows import QUESTION
 from tflm.tasks.plain_text import PlainTextTask
+from tflm.tasks.question_rows import Pair, QuestionRows, is_question, question_rows
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.passages import PassageReader
 from tflm.tokenizers.word_offsets import WordFinder
+from tflm.training.optimizers import cosine_adamw
 from tflm.training.span_loss import SpanCrossEntropy
 
 SEQUENCE_LENGTH = 384
@@ -42,8 +43,6 @@ MAX_ANSWER_LENGTH = 30
 MAX_QUESTION_LENGTH = 62
 _QUESTIONS_PER_CALL = 64
 _TEXTS_PER_CALL = 1024
-
-Pair = tuple[str, str]  # of a question and its context
 
 
 class QuestionAnswering(PlainTextTask):
@@ -117,7 +116,6 @@ class QuestionAnswering(PlainTextTask):
         self.question_answerer()  # which checks the longest answer
         if getattr(model, "pooler", None) is not None:
             model.pooler.trainable = False  # it would have no gradient
-        self._function: Any = None
 
     @classmethod
     def from_examples(
@@ -241,6 +239,11 @@ class QuestionAnswering(PlainTextTask):
         """Raw examples -> batches; see `tflm.data.QuestionBatches` for the options."""
         return QuestionBatches(question_rows(examples).windows(self.reader), **options)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """`question` and `context`."""
+        return QUESTION
+
     def answer(self, texts: Sequence[Pair], **options: Any) -> list[str]:
         """The answer to each pair of a question and a context; see `answers`."""
         return [each["answer"] for each in self.answers(texts, **options)]
@@ -268,10 +271,12 @@ class QuestionAnswering(PlainTextTask):
                     "`texts` must be pairs of a question and a context, two strings. "
                     f"Received: {pair!r:.200}"
                 )
-        if self._function is None:
+        if "answer" not in self._functions:
             specs = [tf.TensorSpec([None], tf.string)] * 2 + [tf.TensorSpec([], tf.float32)]
             module = self.question_answerer()
-            self._function = tf.function(module.answer, input_signature=specs, autograph=False)
+            self._functions["answer"] = tf.function(
+                module.answer, input_signature=specs, autograph=False
+            )
         threshold = self.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
         # Texts of like length together: short ones are not padded to long ones.
         order = sorted(range(len(texts)), key=lambda i: sum(map(len, texts[i])))
@@ -279,7 +284,8 @@ class QuestionAnswering(PlainTextTask):
         for start in range(0, len(order), _QUESTIONS_PER_CALL):
             chunk = order[start : start + _QUESTIONS_PER_CALL]
             sides = zip(*(texts[i] for i in chunk), strict=True)
-            found = self._function(*(tf.constant(side, tf.string) for side in sides), threshold)
+            strings = (tf.constant(side, tf.string) for side in sides)
+            found = self._functions["answer"](*strings, threshold)
             columns = {name: value.numpy().tolist() for name, value in found.items()}
             columns["answer"] = [text.decode() for text in columns["answer"]]
             for row, i in enumerate(chunk):
@@ -323,42 +329,9 @@ class QuestionAnswering(PlainTextTask):
             freeze=freeze,
         )
 
-    def export(
-        self,
-        directory: str | os.PathLike,
-        version: int | None = None,
-        *,
-        dtype: str | None = None,
-        freeze: bool = False,
-        **options: Any,
-    ) -> pathlib.Path:
-        """Writes a SavedModel for TF Serving, strings in and strings out.
-
-        `serving_default` takes `question` and `context` and returns what `answers` does.
-        `assets.extra/model_card.json` says what the model is.
-
-        Args:
-            directory: the model's directory; versions are numbered directories inside.
-            version: the version's number; the next free one by default.
-            dtype: "bfloat16" halves the file; the task's own by default.
-            freeze: write the weights as constants of the graph.
-            **options: see `tflm.tasks.evaluation.card_for_export`.
-
-        Returns:
-            The version's directory.
-
-        Raises:
-            FileExistsError: `version` exists.
-        """
-        from tflm.tasks.evaluation import card_for_export  # which imports the tasks
-
-        new_version(directory, version)  # before the work, so that it is not for nothing
-        if dtype is not None and dtype != self.model.dtype_policy.name:
-            task = self.to_dtype(dtype)
-            return task.export(directory, version, freeze=freeze, **options)
-        card = card_for_export(self, **options)
-        module = self.question_answerer(freeze)
-        return save(module, module.signatures(), directory, version, card)
+    def served(self, freeze: bool = False) -> QuestionAnswerer:
+        """`serving_default`: `question` and `context` -> what `answers` returns."""
+        return self.question_answerer(freeze)
 
     def description(self) -> dict[str, Any]:
         """What the model is, and when it gives no answer."""
@@ -386,61 +359,6 @@ class QuestionAnswering(PlainTextTask):
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
         return dict(settings)
-
-
-class QuestionRows:
-    """Examples, which iterated over are pairs of a question and its context.
-
-    Args:
-        examples: `QuestionExample`s, re-iterable.
-    """
-
-    def __init__(self, examples: Iterable[QuestionExample]):
-        self.examples = examples
-        self._windows: QuestionWindows | None = None
-
-    def __iter__(self) -> Iterator[Pair]:
-        for example in self.examples:
-            yield example.question, example.context
-
-    def windows(self, reader: PassageReader) -> QuestionWindows:
-        """What a reader makes of them; the last reader's windows are remembered."""
-        if self._windows is None or self._windows.reader is not reader:
-            self._windows = QuestionWindows(self.examples, reader)
-        return self._windows
-
-
-def is_question(given: Any) -> bool:
-    """Whether `given` are raw examples in one of their forms."""
-    if isinstance(given, QuestionRows | str | os.PathLike):
-        return True
-    others = (Mapping, Iterator, tf.data.Dataset, keras.utils.PyDataset)
-    if isinstance(given, others) or not isinstance(given, Iterable):
-        return False
-    first = next(iter(given), None)
-    return isinstance(first, QuestionExample) or (
-        isinstance(first, Mapping) and "question" in first and "context" in first
-    )
-
-
-def question_rows(given: Any) -> QuestionRows:
-    """Raw examples in any form as `QuestionRows`.
-
-    Raises:
-        ValueError: `given` are no such examples.
-    """
-    if isinstance(given, QuestionRows):
-        return given
-    if not is_question(given):
-        raise ValueError(
-            "`examples` must be QuestionExamples, dicts with question, context and answers, or the "
-            f"path of a file in SQuAD's format. Received: {given!r:.200}"
-        )
-    if isinstance(given, str | os.PathLike):
-        return QuestionRows(SquadFiles(given))
-    if isinstance(next(iter(given)), Mapping):
-        return QuestionRows([QuestionExample.of(row) for row in given])
-    return QuestionRows(given)
 
 
 def metrics_of(examples: Iterable[QuestionExample], language: str) -> list[Metric]:
@@ -493,6 +411,7 @@ def default_optimizer(
     *,
     weight_decay: float = 0.01,
     ema: float = 0.0,
+    accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
     """AdamW with warm-up and cosine decay to nothing, gradients clipped to norm 1.
 
@@ -504,19 +423,16 @@ def default_optimizer(
         weight_decay: times the learning rate, what each update takes from a weight; biases and
             normalisation are left alone.
         ema: decay of a moving average of the weights, 0 for none.
+        accumulate: batches to an update.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(total_steps - warmup_steps, 1),
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
+    return cosine_adamw(
+        peak,
+        warmup_steps,
+        total_steps,
+        weight_decay=weight_decay,
+        ema=ema,
+        accumulate=accumulate,
     )
-    averaging: dict[str, Any] = {"use_ema": True, "ema_momentum": ema} if ema else {}
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=weight_decay, global_clipnorm=1.0, **averaging
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "scale", "offset"])
-    return optimizer
 
 
 def _checked_length(config: Any, length: int | None) -> int:

@@ -11,9 +11,13 @@ class QuestionAnsweringSettings:
     """Everything that decides how a reader is trained and scored.
 
     `language` chooses the metrics: "zh" has those of CMRC 2018, all others those of SQuAD.
-    `unanswerable` says that a context may hold no answer. `start` is the directory of a run, or of
-    a saved task, whose encoder and tokenizer training starts from instead of fresh ones. Sizes of 0
-    are the preset's. The learning rate falls to nothing over all epochs.
+    `unanswerable` says that a context may hold no answer. `start` is the directory of a run, a
+    saved task or a public checkpoint, whose encoder and tokenizer training starts from instead of
+    fresh ones; with a `lora_rank` only LoRA of its attention learns (scaled by `lora_alpha`, the
+    rank where that is 0, over the rank) and the head. Sizes of 0 are the preset's. An update is of
+    `accumulate` batches. The learning rate falls to nothing over all epochs; with `patience`
+    training ends after so many without a better F1 of the sample that is scored every
+    `score_every` epochs (0: never; the validation loss is watched then).
     """
 
     language: str = "en"
@@ -40,7 +44,11 @@ class QuestionAnsweringSettings:
     warmup_steps: int = 300
     weight_decay: float = 0.05
     ema: float = 0.999
+    lora_rank: int = 0
+    lora_alpha: float = 0.0
+    accumulate: int = 1
     epochs: int = 15
+    patience: int = 0
     average_last: int = 1
     score_every: int = 1
     seed: int = 1

@@ -1,21 +1,20 @@
 """A reader's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
-import dataclasses
 import itertools
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 
-from tflm import models, tokenizers
 from tflm.data import BadLineReport, QuestionExample, SquadFiles
 from tflm.eval import GenerateAndScore, Report, evaluate
 from tflm.tasks.base import Task
-from tflm.tasks.predictor import task_directory
+from tflm.tasks.encoder_run import EncoderRun
+from tflm.tasks.input_rows import QUESTION
+from tflm.tasks.model_settings import answer_language
 from tflm.tasks.question_answering import (
     QuestionAnswering,
-    QuestionRows,
     default_optimizer,
     metrics_of,
     train_tokenizer,
@@ -25,29 +24,32 @@ from tflm.tasks.question_answering_recipes import (
     QuestionAnsweringRecipe,
     QuestionAnsweringSettings,
 )
-from tflm.tasks.sources import SPLITS
-from tflm.tasks.training_run import TrainingRun
+from tflm.tasks.question_rows import QuestionRows, question_rows
+from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.sources import SPLITS, find_table, recipe_file
 from tflm.tokenizers import Tokenizer
 
 _NUM_SCORED = 500  # validation questions answered during training
-_SIZES = (
-    "embedding_dim",
-    "hidden_dim",
-    "num_layers",
-    "num_heads",
-    "num_embedding_convolutions",
-    "num_model_blocks",
-    "num_readings",
-)
 _LENGTHS = ("sequence_length", "overlap", "max_question_length", "max_answer_length")
 
 
-class QuestionAnsweringRun(TrainingRun):
+class QuestionAnsweringRun(EncoderRun):
     """Trains a reader on questions with their contexts."""
 
     TASK = "question_answering"
     Settings = QuestionAnsweringSettings
     RECIPES = RECIPES
+    SCORED_WITH: ClassVar[Mapping[str, bool]] = {"target_language": False}
+    SIZES = (
+        "embedding_dim",
+        "hidden_dim",
+        "num_layers",
+        "num_heads",
+        "num_embedding_convolutions",
+        "num_model_blocks",
+        "num_readings",
+    )
+    RATES = ("dropout", "embedding_dropout")
 
     @classmethod
     def recipe_data(
@@ -60,13 +62,7 @@ class QuestionAnsweringRun(TrainingRun):
         """Questions by split; answers beside their place are moved or dropped, and counted."""
         data: dict[str, Any] = {}
         for split, names in recipe.files.items():
-            paths = [directory / name for name in names]
-            for path in paths:
-                if not path.is_file():
-                    raise FileNotFoundError(
-                        f"`data` must be a directory with {', '.join(names)} for recipe "
-                        f"{recipe.name}. Received: no file {path}"
-                    )
+            paths = [recipe_file(directory, name, recipe.name) for name in names]
             data[split] = QuestionRows(SquadFiles(paths))
         if recipe.holdout:
             *others, last = (directory / name for name in recipe.files["train"])
@@ -89,16 +85,51 @@ class QuestionAnsweringRun(TrainingRun):
         """
         data = {}
         for split in SPLITS:
-            names = (split, *(("val", "dev") if split == "valid" else ()))
-            paths = (directory / f"{name}.json{end}" for name in names for end in ("", ".gz"))
-            found = next((path for path in paths if path.is_file()), None)
+            found = find_table(directory, split, ("json",))
             if found is not None:
                 data[split] = QuestionRows(SquadFiles(found))
         if "train" not in data:
-            raise FileNotFoundError(
-                f"`data` must hold train.json or train.json.gz. Received: {directory}"
-            )
+            raise _no_split(directory, "train")
         return data
+
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> QuestionRows:
+        """Questions of a file in SQuAD's format, or of one split."""
+        found = find_table(path, split, ("json",)) if path.is_dir() else path
+        if found is None:
+            raise _no_split(path, split)
+        return QuestionRows(SquadFiles(found))
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Questions with their contexts, and the answers of each; some may have none."""
+        if isinstance(examples, tuple):
+            pairs, answers = map(list, examples)
+        else:
+            rows = question_rows(examples)
+            pairs, answers = list(rows), [example.texts for example in rows.examples]
+        language = answer_language(settings)
+        return ScoredData(
+            cls.TASK,
+            pairs,
+            answers,
+            fields=QUESTION,
+            metrics=() if all(answers) else ("exact_match_squad2", "f1_squad2"),
+            language=language,
+            languages=language,
+        )
+
+    @property
+    def monitor(self) -> tuple[str, str]:
+        """F1 of the sample, where one is scored."""
+        return ("val_f1", "max") if self.settings.score_every else super().monitor
 
     def data_options(self) -> dict[str, Any]:
         """Batches by token budget."""
@@ -126,7 +157,7 @@ class QuestionAnsweringRun(TrainingRun):
     def new_task(self) -> QuestionAnswering:
         """A compiled task whose learning rate falls over all epochs."""
         settings = self.settings
-        model, tokenizer = self._started() if settings.start else self._fresh()
+        model, tokenizer = self.encoder()
         task = QuestionAnswering(
             model,
             tokenizer,
@@ -138,9 +169,10 @@ class QuestionAnsweringRun(TrainingRun):
         optimizer = default_optimizer(
             settings.learning_rate,
             settings.warmup_steps,
-            batches.num_batches(0) * settings.epochs,
+            batches.num_batches(0) * settings.epochs // settings.accumulate,
             weight_decay=settings.weight_decay,
             ema=settings.ema,
+            accumulate=settings.accumulate,
         )
         windows = batches.windows
         self.print(getattr(windows.examples, "report", windows.offsets).summary())
@@ -148,37 +180,10 @@ class QuestionAnsweringRun(TrainingRun):
         task.compile(optimizer)
         return task
 
-    def _fresh(self) -> tuple[Any, Tokenizer]:
-        """A network with fresh weights, and the run's own tokenizer."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        if not folder.is_dir():
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            examples = self.data["train"].examples
-            train_tokenizer(examples, settings.vocab_size, settings.algorithm).save(folder)
-        tokenizer = tokenizers.load(folder)
-        network, config = models.find(settings.preset)
-        sizes = {name: getattr(settings, name) for name in _SIZES if getattr(settings, name)}
-        sizes |= {"vocab_size": tokenizer.vocab_size}
-        return network(self._changed(config, sizes), dtype=settings.dtype), tokenizer
-
-    def _started(self) -> tuple[Any, Tokenizer]:
-        """The encoder and the tokenizer of another run."""
-        task: Any = Task.from_pretrained(task_directory(pathlib.Path(self.settings.start)))
-        config = self._changed(task.model.config, {})
-        model = type(task.model)(config, dtype=self.settings.dtype)
-        model.build(None)
-        model.set_weights(task.model.get_weights())
-        return model, task.tokenizer
-
-    def _changed(self, config: Any, sizes: dict[str, Any]) -> Any:
-        """A config with the run's rates and some sizes.
-
-        A recipe trains any architecture: what an architecture has no field for is not its own.
-        """
-        rates = {name: getattr(self.settings, name) for name in ("dropout", "embedding_dropout")}
-        fields = {field.name for field in dataclasses.fields(config)}
-        changes = {name: value for name, value in (rates | sizes).items() if name in fields}
-        return dataclasses.replace(config, **changes)
+    def train_tokenizer(self) -> Tokenizer:
+        """A tokenizer of the words of questions and contexts."""
+        settings, examples = self.settings, self.data["train"].examples
+        return train_tokenizer(examples, settings.vocab_size, settings.algorithm)
 
     def evaluate(self, split: str) -> dict[str, Report]:
         """Scores the finished task on a split; writes `out / "report"`.
@@ -203,6 +208,12 @@ class QuestionAnsweringRun(TrainingRun):
         )
         report.write(self.out / "report")
         return {"answers": report}
+
+
+def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"`data` must hold {split}.json or {split}.json.gz. Received: {directory}"
+    )
 
 
 def split_contexts(

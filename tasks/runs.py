@@ -8,13 +8,14 @@ import dataclasses
 import importlib
 import pathlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 import tflm.tasks
 from tflm.data import BadLineReport
+from tflm.eval.catalog import task_names
 from tflm.tasks.base import subclasses
 from tflm.tasks.training_run import TrainingRun
 
@@ -60,6 +61,23 @@ def find_run(task: str, recipe: str = "") -> tuple[type[TrainingRun], Any]:
     return owner, owner.RECIPES[recipe]
 
 
+def scored_by(task: str) -> type[TrainingRun]:
+    """The kind of run whose data a task is scored on.
+
+    Args:
+        task: its name in the catalog of metrics.
+
+    Raises:
+        ValueError: the catalog has no such task.
+    """
+    classes = run_classes()
+    owners = {name: cls for cls in classes.values() for name in cls.SCORED_AS} | classes
+    known = [name for name in task_names() if name in owners]
+    if task not in known:
+        raise ValueError(f"`task` must be one of {', '.join(known)}. Received: task={task!r}")
+    return owners[task]
+
+
 def open_run(
     directory: pathlib.Path,
     out: pathlib.Path,
@@ -70,6 +88,7 @@ def open_run(
     on_bad: str = "raise",
     report: BadLineReport | None = None,
     console: Console,
+    clean: Sequence[str] = (),
 ) -> TrainingRun:
     """A run on the data in a directory.
 
@@ -82,6 +101,7 @@ def open_run(
         on_bad: "raise" at a malformed line, or "skip" it.
         report: counts what is skipped.
         console: where progress goes.
+        clean: steps of `tflm.data.cleaning` by name, for what is learned from.
 
     Raises:
         ValueError: a name is unknown or does not suit the others, or the data holds nothing.
@@ -95,7 +115,7 @@ def open_run(
         data = cls.recipe_data(found, directory, on_bad, report)
     else:
         data = cls.directory_data(directory, settings, on_bad, report)
-    return cls(out, data, settings, console)
+    return cls(out, data, settings, console, clean)
 
 
 def _checked(cls: type[TrainingRun], recipe: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:

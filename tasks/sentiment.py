@@ -15,7 +15,6 @@ import collections
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -26,17 +25,18 @@ from keras import ops
 from tflm import models
 from tflm.data import LabelledBatches, open_table
 from tflm.eval.keras_metrics import TokenAccuracy
-from tflm.export import TextClassifier, new_version, save
+from tflm.export import TextClassifier
 from tflm.layers import ClassificationHead
 from tflm.models.base import Encoder
 from tflm.tasks.base import is_raw
+from tflm.tasks.input_rows import PAIR, TEXT
 from tflm.tasks.labelled_rows import LabelledRows, has_labels, texts_of
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.framing import Frame
-from tflm.training.fine_tuning import LayerwiseAdamW
 from tflm.training.label_losses import LabelCrossEntropy
 from tflm.training.losses import SmoothedCrossEntropy
+from tflm.training.optimizers import cosine_adamw
 
 MAX_LENGTH = 512
 _TEXTS_PER_CALL = 64
@@ -114,7 +114,6 @@ class SentimentAnalysis(PlainTextTask):
         self.pooler = getattr(model, "pooled", None) if pooling == "first" else None
         if self.pooler is None and getattr(model, "pooler", None) is not None:
             model.pooler.trainable = False  # it would have no gradient
-        self._function: Any = None
 
     def _checked_length(self, length: int | None) -> int:
         most = getattr(self.model.config, "max_length", None)
@@ -272,6 +271,11 @@ class SentimentAnalysis(PlainTextTask):
         """Texts of an example."""
         return 2 if self.pairs else 1
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """`text`, and with `pairs` `text_pair`."""
+        return PAIR if self.pairs else TEXT
+
     def batches(self, examples: Any, *, class_weight: Any = None, **options: Any) -> Any:
         """Raw examples -> batches.
 
@@ -335,10 +339,12 @@ class SentimentAnalysis(PlainTextTask):
             `labels`, and `truncated`: whether the text was too long to be read to its end. With
             `multi_label` also `labels`, the labels it has, likeliest first, and "" for the others.
         """
-        if self._function is None:
+        if "classify" not in self._functions:
             module = self.text_classifier()
             strings = [tf.TensorSpec([None], tf.string)] * self.num_texts
-            self._function = tf.function(module.classify, input_signature=strings, autograph=False)
+            self._functions["classify"] = tf.function(
+                module.classify, input_signature=strings, autograph=False
+            )
         rows = [texts_of(text, self.num_texts) for text in texts]
         # Texts of like length together: short ones are not padded to long ones.
         order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
@@ -346,7 +352,7 @@ class SentimentAnalysis(PlainTextTask):
         for start in range(0, len(order), _TEXTS_PER_CALL):
             chunk = order[start : start + _TEXTS_PER_CALL]
             sides = zip(*(rows[i] for i in chunk), strict=True)
-            found = self._function(*(tf.constant(side, tf.string) for side in sides))
+            found = self._functions["classify"](*(tf.constant(side, tf.string) for side in sides))
             columns = {name: _plain(value) for name, value in found.items()}
             for row, i in enumerate(chunk):
                 answers[i] = {name: values[row] for name, values in columns.items()}
@@ -366,42 +372,9 @@ class SentimentAnalysis(PlainTextTask):
             freeze=freeze,
         )
 
-    def export(
-        self,
-        directory: str | os.PathLike,
-        version: int | None = None,
-        *,
-        dtype: str | None = None,
-        freeze: bool = False,
-        **options: Any,
-    ) -> pathlib.Path:
-        """Writes a SavedModel for TF Serving, strings in and strings out.
-
-        `serving_default` takes `text`, with `pairs` also `text_pair`, and returns what `classify`
-        does. `assets.extra/model_card.json` says what the model is, and the order of its labels.
-
-        Args:
-            directory: the model's directory; versions are numbered directories inside.
-            version: the version's number; the next free one by default.
-            dtype: "bfloat16" halves the file; the task's own by default.
-            freeze: write the weights as constants of the graph.
-            **options: see `tflm.tasks.evaluation.card_for_export`.
-
-        Returns:
-            The version's directory.
-
-        Raises:
-            FileExistsError: `version` exists.
-        """
-        from tflm.tasks.evaluation import card_for_export  # which imports the tasks
-
-        new_version(directory, version)  # before the work, so that it is not for nothing
-        if dtype is not None and dtype != self.model.dtype_policy.name:
-            task = self.to_dtype(dtype)
-            return task.export(directory, version, freeze=freeze, **options)
-        card = card_for_export(self, **options)
-        module = self.text_classifier(freeze)
-        return save(module, module.signatures(), directory, version, card)
+    def served(self, freeze: bool = False) -> TextClassifier:
+        """`serving_default`: `text`, with `pairs` also `text_pair` -> what `classify` returns."""
+        return self.text_classifier(freeze)
 
     def description(self) -> dict[str, Any]:
         """What the model is, and which labels there are."""
@@ -439,6 +412,7 @@ def default_optimizer(
     ema: float = 0.0,
     depths: Mapping[str, int] | None = None,
     layer_decay: float = 1.0,
+    accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
     """AdamW with warm-up and cosine decay to nothing, gradients clipped to norm 1.
 
@@ -453,20 +427,18 @@ def default_optimizer(
         depths: of the weights, as `tflm.training.fine_tuning.depths` finds them; with them lower
             layers learn more slowly.
         layer_decay: with `depths`, what the rate is multiplied by from one layer to the one below.
+        accumulate: batches to an update.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(total_steps - warmup_steps, 1),
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
+    return cosine_adamw(
+        peak,
+        warmup_steps,
+        total_steps,
+        weight_decay=weight_decay,
+        ema=ema,
+        depths=depths,
+        layer_decay=layer_decay,
+        accumulate=accumulate,
     )
-    options: dict[str, Any] = {"weight_decay": weight_decay, "global_clipnorm": 1.0}
-    options |= {"use_ema": True, "ema_momentum": ema} if ema else {}
-    if depths is not None:
-        return LayerwiseAdamW(schedule, depths, layer_decay, **options)
-    optimizer = keras.optimizers.AdamW(schedule, **options)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "scale", "offset"])
-    return optimizer
 
 
 def _checked_labels(labels: Sequence[str], least: int) -> tuple[str, ...]:

@@ -12,9 +12,12 @@ class SentimentSettings:
 
     `labels` are names with commas between; none: those of the training data, sorted. With
     `balanced`, classes weigh the same however many examples they have. `start` is the directory of
-    a run, or of a saved task, whose encoder and tokenizer training starts from instead of fresh
-    ones; `layer_decay` then slows its lower layers down. Sizes of 0, and no `pooling`, are the
-    preset's. The learning rate falls to nothing over all epochs.
+    a run, a saved task or a public checkpoint, whose encoder and tokenizer training starts from
+    instead of fresh ones; `layer_decay` then slows its lower layers down, and with a `lora_rank`
+    only LoRA of its attention learns (scaled by `lora_alpha`, the rank where that is 0, over the
+    rank) and the head. Sizes of 0, and no `pooling`, are the preset's. An update is of
+    `accumulate` batches. The learning rate falls to nothing over all epochs; with `patience`
+    training ends after so many without a better accuracy.
     """
 
     preset: str = "text_cnn/base"
@@ -43,7 +46,11 @@ class SentimentSettings:
     layer_decay: float = 1.0
     weight_decay: float = 0.01
     ema: float = 0.0
+    lora_rank: int = 0
+    lora_alpha: float = 0.0
+    accumulate: int = 1
     epochs: int = 8
+    patience: int = 0
     average_last: int = 1
     seed: int = 1
     dtype: str = "float32"

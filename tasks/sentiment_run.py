@@ -1,34 +1,35 @@
 """A classifier's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
-import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from tflm import models, tokenizers
 from tflm.data import BadLine, BadLineReport, open_table
 from tflm.eval import F1, Accuracy, MatthewsCorrelation, Metric, Report, evaluate
-from tflm.tasks.base import Task
+from tflm.tasks.encoder_run import EncoderRun
+from tflm.tasks.input_rows import PAIR, TEXT
 from tflm.tasks.labelled_rows import LabelledRows
-from tflm.tasks.predictor import task_directory
+from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.sentiment import SentimentAnalysis, default_optimizer
 from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
-from tflm.tasks.sources import SPLITS, EveryNth
-from tflm.tasks.training_run import TrainingRun
+from tflm.tasks.sources import SPLITS, EveryNth, find_table, recipe_file
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.training.fine_tuning import depths
 
 _ENDINGS = ("tsv", "csv", "jsonl")
-_SIZES = ("embedding_dim", "hidden_dim", "num_layers", "num_heads", "min_width", "max_width")
 _REPEATED = "left out, for its text occurs in the training data too."
 
 
-class SentimentRun(TrainingRun):
+class SentimentRun(EncoderRun):
     """Trains a classifier of texts, or of pairs of texts, on labelled rows."""
 
     TASK = "sentiment_analysis"
     Settings = SentimentSettings
     RECIPES = RECIPES
+    SCORED_AS = ("classification",)
+    SCORED_WITH: ClassVar[Mapping[str, bool]] = {"labels": False}
+    SIZES = ("embedding_dim", "hidden_dim", "num_layers", "num_heads", "min_width", "max_width")
+    RATES = ("dropout", "word_dropout")
 
     @classmethod
     def recipe_data(
@@ -36,14 +37,10 @@ class SentimentRun(TrainingRun):
     ) -> dict[str, Any]:
         """Rows by split; texts that are left out are counted in `report`."""
         data: dict[str, Any] = {}
+        columns = _columns(recipe.settings.pairs)
         for split, name in recipe.files.items():
-            path = directory / name
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"`data` must be a directory with {name} for recipe {recipe.name}. "
-                    f"Received: no file {path}"
-                )
-            data[split] = open_table(path, _columns(recipe.settings), on_bad=on_bad, report=report)
+            path = recipe_file(directory, name, recipe.name)
+            data[split] = open_table(path, columns, on_bad=on_bad, report=report)
         held_out = data["train"]
         if recipe.holdout:
             data["train"] = EveryNth(held_out, recipe.holdout, others=True)
@@ -69,18 +66,69 @@ class SentimentRun(TrainingRun):
         """
         data = {}
         for split in SPLITS:
-            names = (split, *(("val", "dev") if split == "valid" else ()))
-            ends = ["", *(f".{kind}{end}" for kind in _ENDINGS for end in ("", ".gz"))]
-            paths = (directory / f"{name}{end}" for name in names for end in ends)
-            found = next((path for path in paths if path.exists()), None)
+            found = find_table(directory, split, _ENDINGS, folder=True)
             if found is not None:
-                data[split] = open_table(found, _columns(settings), on_bad=on_bad, report=report)
+                columns = _columns(settings.pairs)
+                data[split] = open_table(found, columns, on_bad=on_bad, report=report)
         if "train" not in data:
-            raise FileNotFoundError(
-                f"`data` must hold {', '.join(f'train.{kind}' for kind in _ENDINGS)}, plain or "
-                f".gz, or a folder train. Received: {directory}"
-            )
+            raise _no_split(directory, "train")
         return data
+
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> Any:
+        """Rows of a table, or of one split; without a split, of a folder for each label."""
+        found = path
+        if split and path.is_dir():
+            found = find_table(path, split, _ENDINGS, folder=True)
+        if found is None:
+            raise _no_split(path, split)
+        columns = _columns(settings.get("pairs", False))
+        return open_table(found, columns, on_bad=on_bad, report=report)
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Texts, or pairs of texts, and their labels by name, whatever the data calls them."""
+        fields = PAIR if settings.get("pairs") else TEXT
+        count = len(fields)
+        labels = _names(settings.get("labels", ()))
+        rows = list(LabelledRows(_as_rows(examples), count, labels))
+        several = settings.get("multi_label", any(len(row) != count + 1 for row in rows))
+        for row in rows:
+            if not several and len(row) != count + 1:
+                raise ValueError(
+                    "`data` must have one label a text for a model that gives one. "
+                    f"Received: {', '.join(row[count:]) or 'none'} of {row[0]!r:.80}"
+                )
+            if not labels and (numbers := [name for name in row[count:] if name.isdecimal()]):
+                raise ValueError(
+                    "`labels` must be given, their names in the model's order, for a model that "
+                    f"does not say them and data with numbers. Received: label {numbers[0]}"
+                )
+        return ScoredData(
+            settings["task"],
+            [row[0] if count == 1 else row[:count] for row in rows],
+            [list(row[count:]) if several else row[count] for row in rows],
+            fields=fields,
+            metrics=("accuracy", "f1_macro") if several else (),
+            reads="label sets" if several else "texts",
+            labels=labels,
+        )
+
+    @property
+    def monitor(self) -> tuple[str, str]:
+        """Accuracy."""
+        return "val_accuracy", "max"
+
+    def texts_of_rows(self) -> tuple[int, str]:
+        """A text or a pair; its language is not known."""
+        return 2 if self.settings.pairs else 1, ""
 
     def data_options(self) -> dict[str, Any]:
         """Batches by token budget."""
@@ -94,7 +142,7 @@ class SentimentRun(TrainingRun):
     def new_task(self) -> SentimentAnalysis:
         """A compiled task whose learning rate falls over all epochs."""
         settings = self.settings
-        model, tokenizer = self._started() if settings.start else self._fresh()
+        model, tokenizer = self.encoder()
         task = SentimentAnalysis(
             model,
             tokenizer,
@@ -109,11 +157,12 @@ class SentimentRun(TrainingRun):
         optimizer = default_optimizer(
             settings.learning_rate,
             settings.warmup_steps,
-            batches.num_batches(0) * settings.epochs,
+            batches.num_batches(0) * settings.epochs // settings.accumulate,
             weight_decay=settings.weight_decay,
             ema=settings.ema,
             depths=depths(task.parts) if settings.layer_decay < 1.0 else None,
             layer_decay=settings.layer_decay,
+            accumulate=settings.accumulate,
         )
         task.compile(optimizer, label_smoothing=settings.label_smoothing)
         return task
@@ -124,44 +173,17 @@ class SentimentRun(TrainingRun):
         num_texts = 2 if self.settings.pairs else 1
         return sorted({label for row in self.data["train"] for label in row[num_texts:]})
 
-    def _fresh(self) -> tuple[Any, Tokenizer]:
-        """A network with fresh weights, and the run's own tokenizer."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        if not folder.is_dir():
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            num_texts = 2 if settings.pairs else 1
-            lines = (
-                line
-                for row in self.data["train"]
-                for text in row[:num_texts]
-                for line in text.splitlines()
-            )
-            learned = SentencePieceTokenizer.train(lines, settings.vocab_size, settings.algorithm)
-            learned.save(folder)
-        tokenizer = tokenizers.load(folder)
-        network, config = models.find(settings.preset)
-        sizes = {name: getattr(settings, name) for name in _SIZES if getattr(settings, name)}
-        sizes |= {"vocab_size": tokenizer.vocab_size}
-        return network(self._changed(config, sizes), dtype=settings.dtype), tokenizer
-
-    def _started(self) -> tuple[Any, Tokenizer]:
-        """The encoder and the tokenizer of another run."""
-        task: Any = Task.from_pretrained(task_directory(pathlib.Path(self.settings.start)))
-        config = self._changed(task.model.config, {})
-        model = type(task.model)(config, dtype=self.settings.dtype)
-        model.build(None)
-        model.set_weights(task.model.get_weights())
-        return model, task.tokenizer
-
-    def _changed(self, config: Any, sizes: dict[str, Any]) -> Any:
-        """A config with the run's rates and some sizes.
-
-        A recipe trains any architecture: what an architecture has no field for is not its own.
-        """
-        rates = {name: getattr(self.settings, name) for name in ("dropout", "word_dropout")}
-        fields = {field.name for field in dataclasses.fields(config)}
-        changes = {name: value for name, value in (rates | sizes).items() if name in fields}
-        return dataclasses.replace(config, **changes)
+    def train_tokenizer(self) -> Tokenizer:
+        """A SentencePiece tokenizer of the texts."""
+        num_texts = 2 if self.settings.pairs else 1
+        lines = (
+            line
+            for row in self.data["train"]
+            for text in row[:num_texts]
+            for line in text.splitlines()
+        )
+        settings = self.settings
+        return SentencePieceTokenizer.train(lines, settings.vocab_size, settings.algorithm)
 
     def evaluate(self, split: str) -> dict[str, Report]:
         """Scores the finished task on a split; writes `out / "report"`.
@@ -220,5 +242,31 @@ class Unseen:
                 yield row
 
 
-def _columns(settings: SentimentSettings) -> tuple[str, ...]:
-    return ("text", "text_pair", "label") if settings.pairs else ("text", "label")
+def _columns(pairs: bool) -> tuple[str, ...]:
+    return (*(PAIR if pairs else TEXT), "label")
+
+
+def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"`data` must hold {', '.join(f'{split}.{kind}' for kind in _ENDINGS)}, plain or "
+        f".gz, or a folder {split}. Received: {directory}"
+    )
+
+
+def _names(labels: str | Sequence[str]) -> tuple[str, ...]:
+    """Labels, which an option has with commas between."""
+    return tuple(filter(None, labels.split(","))) if isinstance(labels, str) else tuple(labels)
+
+
+def _as_rows(examples: Any) -> Any:
+    """A tuple of inputs and labels as rows; other raw examples as they are."""
+    if not isinstance(examples, tuple):
+        return examples
+    several = (list, tuple)
+    return [
+        (
+            *(texts if isinstance(texts, several) else [texts]),
+            *(labels if isinstance(labels, several) else [labels]),
+        )
+        for texts, labels in zip(*examples, strict=True)
+    ]

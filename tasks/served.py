@@ -5,7 +5,8 @@
     grpc://host:8500/NAME                             latest version
     grpc://host:8500/NAME/versions/3                  one version; /labels/stable a labelled one
 
-The signature asked for takes a batch of strings, `text`; `serving_default` does by default.
+The signature asked for, `serving_default` by default, takes a batch of strings: `text`, or two of
+them, `question` and `context` say.
 """
 
 import http.client
@@ -15,22 +16,24 @@ import reprlib
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tflm.tasks.input_rows import TEXT, Row, by_field
 from tflm.tasks.predict_messages import predict_messages
 
 Answer = dict[str, Any]
-Predict = Callable[[list[str]], list[Answer]]
+Predict = Callable[[Sequence[Any]], list[Answer]]
+Columns = dict[str, list[str]]  # the texts of each field
 
-_TEXTS_PER_CALL = 64
+_ROWS_PER_CALL = 64
 _TIMEOUT = 600.0  # seconds, for one call
 _REST = re.compile(r"(/.*)?/v1/models/[^/]+(/versions/\d+|/labels/[^/]+)?")
 _GRPC = re.compile(r"/(?P<name>[^/]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
-_METHOD = "/tensorflow.serving.PredictionService/Predict"
+_SERVICE = "/tensorflow.serving.PredictionService"
 _MAX_MESSAGE = 1 << 30  # bytes
 
 
@@ -39,12 +42,13 @@ def is_address(location: Any) -> bool:
     return str(location).startswith(("http://", "https://", "grpc://"))
 
 
-def open_served(address: str, signature: str = "") -> Predict:
-    """A function from texts to answers, one dict of the signature's outputs per text.
+def open_served(address: str, signature: str = "", fields: Sequence[str] = TEXT) -> Predict:
+    """A function from rows to answers, one dict of the signature's outputs per row.
 
     Args:
         address: As above.
         signature: Name of the signature; the server's default by default.
+        fields: Names of its inputs; where there is one, a row is the text itself.
 
     Raises:
         ValueError: `address` has another form.
@@ -53,11 +57,11 @@ def open_served(address: str, signature: str = "") -> Predict:
     is_grpc = address.startswith("grpc://")
     call = _grpc(address, signature) if is_grpc else _rest(address, signature)
 
-    def predict(texts: list[str]) -> list[Answer]:
+    def predict(rows: Sequence[Row]) -> list[Answer]:
         answers: list[Answer] = []
-        for start in range(0, len(texts), _TEXTS_PER_CALL):
-            chunk = texts[start : start + _TEXTS_PER_CALL]
-            found = call(chunk)
+        for start in range(0, len(rows), _ROWS_PER_CALL):
+            chunk = rows[start : start + _ROWS_PER_CALL]
+            found = call(by_field(chunk, fields))
             if len(found) != len(chunk):
                 raise ValueError(
                     f"the server must answer each text. Received: {len(found)} answers to "
@@ -69,22 +73,16 @@ def open_served(address: str, signature: str = "") -> Predict:
     return predict
 
 
-def _rest(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
-    base = address.rstrip("/")
-    url = urllib.parse.urlsplit(base)
-    if not _REST.fullmatch(url.path) or not _is_host(url):
-        raise ValueError(
-            "`model` must be http://host:port/v1/models/NAME, with /versions/N or /labels/LABEL "
-            f"behind it for one version. Received: {address}"
-        )
+def _rest(address: str, signature: str) -> Callable[[Columns], list[Answer]]:
+    base = rest_base(address)
     named = {"signature_name": signature} if signature else {}
     forms = [_rows, _columns]  # the one that the server last answered is tried first
 
-    def call(texts: list[str]) -> list[Answer]:
+    def call(columns: Columns) -> list[Answer]:
         refusals = []
         for form in list(forms):
             try:
-                answers = form(f"{base}:predict", texts, named)
+                answers = form(f"{base}:predict", columns, named)
             except _Refused as refused:  # a signature may have an output without a batch dimension
                 refusals.append(str(refused))
                 continue
@@ -95,6 +93,22 @@ def _rest(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
         raise ValueError(refusals[0])
 
     return call
+
+
+def rest_base(address: str) -> str:
+    """A model's REST address without a slash behind it.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    base = address.rstrip("/")
+    url = urllib.parse.urlsplit(base)
+    if not _REST.fullmatch(url.path) or not _is_host(url):
+        raise ValueError(
+            "`model` must be http://host:port/v1/models/NAME, with /versions/N or /labels/LABEL "
+            f"behind it for one version. Received: {address}"
+        )
+    return base
 
 
 def _is_host(url: urllib.parse.SplitResult) -> bool:
@@ -112,20 +126,26 @@ class _Refused(Exception):
     """The server says that a request is bad."""
 
 
-def _rows(url: str, texts: list[str], named: dict[str, str]) -> list[Answer]:
-    body = {**named, "instances": [{"text": text} for text in texts]}
+def _rows(url: str, columns: Columns, named: dict[str, str]) -> list[Answer]:
+    rows = zip(*columns.values(), strict=True)
+    body = {**named, "instances": [dict(zip(columns, row, strict=True)) for row in rows]}
     # A single output has no name in rows.
     found = _post(url, body, "predictions")
     return [row if isinstance(row, dict) else {"text": row} for row in found]
 
 
-def _columns(url: str, texts: list[str], named: dict[str, str]) -> list[Answer]:
-    found = _post(url, {**named, "inputs": {"text": texts}}, "outputs")
-    return _answers(found if isinstance(found, dict) else {"text": found}, len(texts))
+def _columns(url: str, columns: Columns, named: dict[str, str]) -> list[Answer]:
+    found = _post(url, {**named, "inputs": columns}, "outputs")
+    return _answers(found if isinstance(found, dict) else {"text": found}, _count(columns))
+
+
+def _count(columns: Columns) -> int:
+    """How many rows there are."""
+    return len(next(iter(columns.values())))
 
 
 def _answers(columns: dict[str, Any], count: int) -> list[Answer]:
-    """One dict a text; an output without a batch dimension belongs to none and is left out."""
+    """One dict a row; an output without a batch dimension belongs to none and is left out."""
     batched = {
         name: column
         for name, column in columns.items()
@@ -138,8 +158,36 @@ def _post(url: str, body: dict[str, Any], key: str) -> list[Any] | dict[str, Any
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
+    answer = _asked(request, url)
+    if not isinstance(answer, dict) or not isinstance(answer.get(key), (list, dict)):
+        raise ValueError(
+            f"the server must answer with {key!r}. Received: {reprlib.repr(answer)} from {url}"
+        )
+    return answer[key]
+
+
+def rest_metadata(address: str) -> Any:
+    """What a server says of a model over REST, as JSON holds it.
+
+    Raises:
+        ConnectionError: No server answers.
+        OSError: It has no such model, or fails.
+        ValueError: `address` has another form, or the answer is not JSON.
+    """
+    base = rest_base(address)
+    url = f"{base}/metadata"
     try:
-        answer = _json(request, url)
+        return _asked(urllib.request.Request(url), url)
+    except _Refused as refused:
+        raise ValueError(f"{refused}") from None
+    except _NotFound as missing:
+        raise OSError(f"{missing}{_states(base)}") from None
+
+
+def _asked(request: urllib.request.Request, url: str) -> Any:
+    """The answer to a request, in which an error's status is an error of ours."""
+    try:
+        return _json(request, url)
     except urllib.error.HTTPError as error:
         with error:
             received = f"{error.code} {error.reason}, {_error_text(error)} from {url}"
@@ -150,11 +198,6 @@ def _post(url: str, body: dict[str, Any], key: str) -> list[Any] | dict[str, Any
                 f"`model` must be one that the server has loaded. Received: {received}"
             ) from None
         raise OSError(f"the server failed. Received: {received}") from None
-    if not isinstance(answer, dict) or not isinstance(answer.get(key), (list, dict)):
-        raise ValueError(
-            f"the server must answer with {key!r}. Received: {reprlib.repr(answer)} from {url}"
-        )
-    return answer[key]
 
 
 def _json(request: urllib.request.Request, url: str) -> Any:
@@ -214,7 +257,39 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:500]
 
 
-def _grpc(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
+def _grpc(address: str, signature: str) -> Callable[[Columns], list[Answer]]:
+    send = grpc_method(address, "Predict", *predict_messages())
+
+    def call(columns: Columns) -> list[Answer]:
+        def fill(request: Any) -> None:
+            request.model_spec.signature_name = signature
+            for name, texts in columns.items():
+                tensor = tf.make_tensor_proto(texts, tf.string, [len(texts)])
+                request.inputs[name] = tensor.SerializeToString()
+
+        outputs = send(fill).outputs
+        found = {name: _column(content) for name, content in outputs.items()}
+        return _answers(found, _count(columns))
+
+    return call
+
+
+def grpc_method(address: str, name: str, request_class: Any, response_class: Any) -> Any:
+    """A method of a server's PredictionService, for the model that `address` says.
+
+    Args:
+        address: As above, grpc://.
+        name: Name of the method.
+        request_class: Class of its requests, which have a `model_spec`.
+        response_class: Class of its responses.
+
+    Returns:
+        A function to the response, from a function that fills the rest of a request.
+
+    Raises:
+        ValueError: `address` has another form.
+        ImportError: grpcio is not installed.
+    """
     try:
         import grpc
     except ImportError as error:
@@ -228,33 +303,29 @@ def _grpc(address: str, signature: str) -> Callable[[list[str]], list[Answer]]:
             "`model` must be grpc://host:port/NAME, with /versions/N or /labels/LABEL behind it "
             f"for one version. Received: {address}"
         )
-    request_class, response_class = predict_messages()
     limits = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE) for way in ("send", "receive")]
     channel = grpc.insecure_channel(url.netloc, options=limits)
     method = channel.unary_unary(
-        _METHOD,
+        f"{_SERVICE}/{name}",
         request_serializer=request_class.SerializeToString,
         response_deserializer=response_class.FromString,
     )
 
-    def call(texts: list[str]) -> list[Answer]:
+    def send(fill: Callable[[Any], None]) -> Any:
         request = request_class()
         request.model_spec.name = match["name"]
-        request.model_spec.signature_name = signature
         if match["version"]:
             request.model_spec.version.value = int(match["version"])
         if match["label"]:
             request.model_spec.version_label = match["label"]
-        tensor = tf.make_tensor_proto(texts, tf.string, [len(texts)])
-        request.inputs["text"] = tensor.SerializeToString()
+        fill(request)
         try:
-            outputs = method(request, timeout=_TIMEOUT).outputs
+            return method(request, timeout=_TIMEOUT)
         except grpc.RpcError as error:
-            name, details = error.code().name, _one_line(error.details() or "")
-            raise _grpc_error(name, f"{name}, {details} from {address}") from None
-        return _answers({name: _column(content) for name, content in outputs.items()}, len(texts))
+            status, details = error.code().name, _one_line(error.details() or "")
+            raise _grpc_error(status, f"{status}, {details} from {address}") from None
 
-    return call
+    return send
 
 
 def _grpc_error(status: str, received: str) -> Exception:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tflm.data import BadLineReport, JsonLines, ParallelFiles, TsvFile
 from tflm.tasks.translation_recipes import TranslationRecipe
@@ -46,6 +46,39 @@ class EveryNth:
                 yield row
 
 
+def recipe_file(directory: pathlib.Path, name: str, recipe: str) -> pathlib.Path:
+    """A file of a recipe's data set.
+
+    Raises:
+        FileNotFoundError: it is missing.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`data` must be a directory with {name} for recipe {recipe}. Received: no file {path}"
+        )
+    return path
+
+
+def find_table(
+    directory: pathlib.Path, split: str, endings: Sequence[str], *, folder: bool = False
+) -> pathlib.Path | None:
+    """The table of a split in a directory, `None` where it has none.
+
+    Args:
+        directory: holds `train.tsv` or such, plain or `.gz`.
+        split: its name; "val" and "dev" are other names of "valid".
+        endings: of the files, "tsv" say, in the order in which they are looked for.
+        folder: whether a folder called as the split will do.
+    """
+    names = (split, *(("val", "dev") if split == "valid" else ()))
+    ends = [f".{kind}{packed}" for kind in endings for packed in ("", ".gz")]
+    paths = (
+        directory / f"{name}{end}" for name in names for end in (["", *ends] if folder else ends)
+    )
+    return next((path for path in paths if path.exists()), None)
+
+
 def recipe_data(
     recipe: TranslationRecipe, directory: pathlib.Path, on_bad: str, report: BadLineReport
 ) -> dict[str, Pairs]:
@@ -56,13 +89,7 @@ def recipe_data(
     """
     data: dict[str, Pairs] = {}
     for split, names in recipe.files.items():
-        paths = [directory / name for name in names]
-        for path in paths:
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"`data` must be a directory with {names} for recipe {recipe.name}. "
-                    f"Received: no file {path}"
-                )
+        paths = [recipe_file(directory, name, recipe.name) for name in names]
         if len(paths) == 2:
             data[split] = ParallelFiles(*paths, on_bad=on_bad, report=report)
         else:

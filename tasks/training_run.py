@@ -6,6 +6,7 @@ RUN/checkpoint         everything needed to go on after an interruption
 RUN/epochs/            the last epochs' weights, and the best one's
 RUN/model/             the finished task, for `Task.from_pretrained`
 RUN/history.json       logs of every epoch, and the time all took
+RUN/cleaning.json      with `clean`: how many examples each step changed and dropped
 RUN/report/            scores of the finished task, and what it answered
 """
 
@@ -14,7 +15,7 @@ import json
 import math
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -24,8 +25,11 @@ from tflm import models
 from tflm.data import BadLineReport
 from tflm.eval import Report
 from tflm.tasks.base import Task
+from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
+from tflm.tasks.scored_data import ScoredData
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
 from tflm.training.files import write_atomically
+from tflm.training.patience import Patience
 from tflm.training.progress import ProgressBar, clock
 from tflm.training.weights import (
     average_weights,
@@ -48,23 +52,39 @@ class TrainingRun:
         data: raw examples by split: "train", and "valid" and "test" where there are some.
         settings: how to train, an instance of the class's `Settings`.
         console: where progress goes.
+        clean: steps of `tflm.data.cleaning` that "train" is cleaned by, see
+            `tflm.tasks.run_cleaning`.
 
     Attributes:
         TASK: what `tflm train` calls it.
         Settings: a frozen dataclass of scalars with defaults, with at least `preset`, `epochs`,
-            `average_last`, `seed` and `dtype`.
+            `patience` (epochs without a better value of `monitor` after which training ends; 0:
+            it does not), `accumulate` (batches to an update), `average_last`, `seed` and `dtype`.
         RECIPES: recipes by name; a recipe has `settings`.
+        SCORED_AS: other tasks of the catalog of metrics that are scored on the same data.
+        SCORED_WITH: options of `tflm evaluate` that say more of the model or the data, and whether
+            one must be given where the model does not say it of itself.
 
     Raises:
-        ValueError: `out` holds a run with other settings, a split is empty, or no model is called
-            as the settings say.
+        ValueError: `out` holds a run with other settings, a split is empty, no model is called as
+            the settings say, there is `patience` without a split "valid", or `clean` does not suit
+            the data.
     """
 
     TASK: ClassVar[str] = ""
     Settings: ClassVar[Any]
     RECIPES: ClassVar[Mapping[str, Any]] = {}
+    SCORED_AS: ClassVar[tuple[str, ...]] = ()
+    SCORED_WITH: ClassVar[Mapping[str, bool]] = {}
 
-    def __init__(self, out: pathlib.Path, data: Mapping[str, Any], settings: Any, console: Console):
+    def __init__(
+        self,
+        out: pathlib.Path,
+        data: Mapping[str, Any],
+        settings: Any,
+        console: Console,
+        clean: Sequence[str] = (),
+    ):
         self.out = out
         self.data = data
         self.settings = settings
@@ -73,7 +93,18 @@ class TrainingRun:
         for split, examples in data.items():
             if next(iter(examples), None) is None:
                 raise ValueError(f"`data` must hold examples. Received: none in split {split!r}")
-        self._claim({"task": self.TASK, **dataclasses.asdict(settings)})
+        if settings.patience and "valid" not in data:
+            raise ValueError(
+                '`patience` must be 0 without a split "valid". '
+                f"Received: patience={settings.patience}, splits {sorted(data)}"
+            )
+        wanted = {"task": self.TASK, **dataclasses.asdict(settings)}
+        self.validation_data, self.cleaned = data.get("valid"), None
+        if clean:
+            self.cleaned, self.validation_data = clean_splits(data, clean, *self.texts_of_rows())
+            self.data = {**data, "train": self.cleaned}
+            wanted["clean"] = [step.spec for step in self.cleaned.steps]
+        self._claim(wanted)
 
     @classmethod
     def recipe_data(
@@ -103,6 +134,53 @@ class TrainingRun:
         """
         raise NotImplementedError
 
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> Any:
+        """Raw examples to score a model on: of a file, or of one split of a directory.
+
+        Args:
+            path: a file as a split is, or a directory of splits, as `directory_data` reads them.
+            split: of a directory.
+            settings: what is known of the model, see `tflm.tasks.evaluation.scoring_settings`.
+            on_bad: "raise" at a malformed line, or "skip" it.
+            report: counts what is skipped.
+
+        Raises:
+            FileNotFoundError: there is no such split.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Inputs for a model, and what is expected of it.
+
+        Args:
+            examples: raw examples, or a tuple of inputs and references.
+            settings: as `open_split` takes them.
+
+        Raises:
+            ValueError: the examples do not suit the model.
+        """
+        raise NotImplementedError
+
+    def texts_of_rows(self) -> tuple[int, str]:
+        """How many strings of a row are texts that may be cleaned, and their languages if known.
+
+        Raises:
+            ValueError: examples are no rows of whole texts.
+        """
+        raise ValueError(
+            "`clean` must be left out where examples are not rows of texts that stand by "
+            f"themselves. Received: task={self.TASK!r}"
+        )
+
     def new_task(self) -> Task:
         """A compiled task with fresh weights."""
         raise NotImplementedError
@@ -118,6 +196,11 @@ class TrainingRun:
             Reports by the name of what was scored, a way of decoding say.
         """
         raise NotImplementedError
+
+    @property
+    def monitor(self) -> tuple[str, str]:
+        """The log that `patience` watches, and which is better, "min" or "max"."""
+        return "val_loss", "min"
 
     def callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
         """What watches training besides progress and checkpoints."""
@@ -135,9 +218,9 @@ class TrainingRun:
             **dataclasses.asdict(type(self.settings)()),
             **json.loads(path.read_text(encoding="utf-8")),
         }
-        # More epochs continue a run; anything else would make it another one.
+        # More epochs continue a run, more patience too; anything else would make it another one.
         names = {name for name in wanted | found if wanted.get(name) != found.get(name)}
-        if names - {"epochs"}:
+        if names - {"epochs", "patience"}:
             if (self.out / "checkpoint").exists():
                 differ = ", ".join(
                     f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now"
@@ -158,6 +241,9 @@ class TrainingRun:
             Interrupted: a signal stopped it; the same call goes on from there.
         """
         settings = self.settings
+        if self.cleaned is not None:
+            self.print(self.cleaned.summary())
+            write_json(self.out / CLEANING_FILE, self.cleaned.counts())
         keras.utils.set_random_seed(settings.seed)
         task = self.new_task()
         checkpoint = Checkpoint(self.out / "checkpoint", task)
@@ -172,8 +258,14 @@ class TrainingRun:
             keep.best = min(
                 (logs.get("val_loss", math.inf) for logs in checkpoint.history), default=math.inf
             )
+        patience = []
+        if settings.patience:
+            patience = [Patience(settings.patience, *self.monitor, checkpoint.history)]
+        ended = any(each.has_ended(task) for each in patience)
+        if checkpoint.epoch < settings.epochs and not ended:
+            self._fit(task, checkpoint, [*patience, keep])
         if checkpoint.epoch < settings.epochs:
-            self._fit(task, checkpoint, keep)
+            self.print(f"No better {self.monitor[0]} in {settings.patience} epochs.")
         self._choose_weights(task, checkpoint, keep)
         write_json(
             self.out / "history.json",
@@ -183,23 +275,27 @@ class TrainingRun:
         task.save_pretrained(self.out / "model")
         return task
 
-    def _fit(self, task: Task, checkpoint: Checkpoint, keep: KeepLastWeights) -> None:
+    def _fit(
+        self, task: Task, checkpoint: Checkpoint, watching: list[keras.callbacks.Callback]
+    ) -> None:
         settings, options = self.settings, self.data_options()
         steps = task.batches(self.data["train"], training=True, **options).num_batches(0)
         self.print(
-            f"{settings.preset}: {task.model.count_params():,} parameters, "
-            f"{steps} updates an epoch, {settings.epochs} epochs, {settings.dtype}"
+            f"{getattr(settings, 'start', '') or settings.preset}: "
+            f"{task.model.count_params():,} parameters, "
+            f"{steps / settings.accumulate:.10g} updates an epoch, {settings.epochs} epochs, "
+            f"{settings.dtype}"
         )
         progress = ProgressBar(steps, settings.epochs, checkpoint.step, self.console)
         try:
             task.fit(
                 self.data["train"],
-                validation_data=self.data.get("valid"),
+                validation_data=self.validation_data,
                 epochs=settings.epochs,
                 initial_epoch=checkpoint.epoch,
                 start_step=checkpoint.step,
                 data_options=options,
-                callbacks=[*self.callbacks(task), progress, keep, checkpoint],
+                callbacks=[*self.callbacks(task), progress, *watching, checkpoint],
                 verbose=0,
             )
         finally:
@@ -208,11 +304,11 @@ class TrainingRun:
     def _choose_weights(self, task: Task, checkpoint: Checkpoint, keep: KeepLastWeights) -> None:
         """The mean of the last epochs, unless a single epoch has the lower validation loss."""
         set_weights(task.parts, average_weights(keep.kept(checkpoint.epoch)))
-        if "valid" not in self.data:
+        if self.validation_data is None:
             return
         # In the batches that the epochs were validated in, so that losses compare.
         average = task.evaluate(
-            self.data["valid"], data_options=self.data_options(), return_dict=True, verbose=0
+            self.validation_data, data_options=self.data_options(), return_dict=True, verbose=0
         )["loss"]
         best = min(logs.get("val_loss", math.inf) for logs in checkpoint.history)
         self.print(

@@ -15,11 +15,17 @@ class TranslationSettings:
     """Everything that decides how a translation model is trained and scored.
 
     `languages` are the two-letter codes of source and target; the target's chooses BLEU's
-    tokenizer.
+    tokenizer. `start` is the directory of a run, a saved task or a public checkpoint of an
+    encoder-decoder (of a `SpanDenoising`, say), whose network and tokenizers training starts from
+    instead of fresh ones; of the settings of a network only `dropout` counts then. An update is of
+    `accumulate` batches. With `patience` training ends after so many epochs without a better BLEU
+    of the sample that is scored every `score_every` (0: never; the validation loss is watched
+    then).
     """
 
     languages: str = ""
     preset: str = "transformer/tiny"
+    start: str = ""
     vocab_size: int = 8000
     joint: bool = True
     algorithm: str = "bpe"
@@ -28,7 +34,9 @@ class TranslationSettings:
     label_smoothing: float = 0.1
     learning_rate: float = 2e-3
     warmup_steps: int = 1000
+    accumulate: int = 1
     epochs: int = 30
+    patience: int = 0
     tokens_per_batch: int = 4096
     max_length: int = 128
     sampling_alpha: float = 0.0

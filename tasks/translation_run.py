@@ -1,38 +1,29 @@
-"""A translation model's training run; see `tflm.tasks.training_run` for what is in its directory.
+"""A translation model's training run; see `tflm.tasks.training_run` for its directory."""
 
-RUN/report/beam/       scores, signatures and hypotheses of beam search
-RUN/report/greedy/     those of greedy search
-"""
-
-import dataclasses
 import pathlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import keras
-
-from tflm import models
 from tflm.data import BadLineReport
-from tflm.eval import BLEU, GenerateAndScore, Metric, Report, evaluate, metrics_for
-from tflm.generation import Beam, Greedy
+from tflm.eval import BLEU, Metric, metrics_for
+from tflm.eval.catalog import task_metric_names
 from tflm.tasks import sources
-from tflm.tasks.base import Task
-from tflm.tasks.training_run import TrainingRun
-from tflm.tasks.translation import Translation, configured, default_optimizer
+from tflm.tasks.model_settings import answer_language
+from tflm.tasks.scored_data import ScoredData, sides
+from tflm.tasks.sequence_to_sequence_run import SequenceToSequenceRun
+from tflm.tasks.translation import Translation
 from tflm.tasks.translation_recipes import RECIPES, TranslationRecipe, TranslationSettings
-from tflm.tokenizers import SentencePieceTokenizer
-from tflm.tokenizers.sentencepiece import MODEL_FILE
-from tflm.training.files import write_atomically
-from tflm.training.losses import SmoothedCrossEntropy
-
-_NUM_SCORED = 200  # validation pairs translated during training
 
 
-class TranslationRun(TrainingRun):
+class TranslationRun(SequenceToSequenceRun):
     """Trains a translation model on sentence pairs."""
 
     TASK = "translation"
+    TASK_CLASS = Translation
     Settings = TranslationSettings
     RECIPES = RECIPES
+    SCORED_AS = ("generation",)
+    SCORED_WITH: ClassVar[Mapping[str, bool]] = {"languages": True, "swap": False}
 
     @classmethod
     def recipe_data(
@@ -57,10 +48,68 @@ class TranslationRun(TrainingRun):
         languages = sources.language_pair(settings.languages)
         return sources.directory_data(directory, languages, on_bad, report)
 
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> sources.Pairs:
+        """Pairs of a file, or of one split."""
+        languages = settings.get("languages")
+        pair = sources.language_pair(languages) if languages else ("", "")
+        return sources.open_split(path, split, pair, on_bad, report)
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Sources, and their references."""
+        given, expected = sides(examples)
+        if settings.get("swap"):
+            given, expected = expected, given
+        task = settings["task"]
+        return ScoredData(
+            task,
+            given,
+            expected,
+            # Lower-cased BLEU, as older results have it, too.
+            metrics=(*task_metric_names(task), *(("bleu_lc",) if task == "translation" else ())),
+            language=answer_language(settings),
+            languages=settings.get("languages", ""),
+        )
+
+    def texts_of_rows(self) -> tuple[int, str]:
+        """Source and target."""
+        return 2, self.settings.languages
+
     @property
     def languages(self) -> tuple[str, str]:
         """Codes of source and target."""
         return sources.language_pair(self.settings.languages)
+
+    @property
+    def answer_language(self) -> str:
+        """Code of the target."""
+        return self.languages[1]
+
+    @property
+    def title(self) -> str:
+        """The task and its languages."""
+        return f"translation {self.settings.languages}"
+
+    def sample_metric(self) -> Metric:
+        """BLEU."""
+        return BLEU(self.answer_language)
+
+    def metrics(self) -> list[Metric]:
+        """BLEU, chrF, TER, and BLEU of lower-cased text, which older results are given in."""
+        language = self.answer_language
+        return [*metrics_for("translation", language), BLEU(language, lowercase=True)]
+
+    def vocabularies(self) -> list[str]:
+        """One for both languages, or one for each."""
+        return super().vocabularies() if self.settings.joint else list(self.languages)
 
     def data_options(self) -> dict[str, Any]:
         """Batches by token budget."""
@@ -71,96 +120,3 @@ class TranslationRun(TrainingRun):
             "sampling_alpha": settings.sampling_alpha,
             "seed": settings.seed,
         }
-
-    def callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
-        """BLEU of a sample, decoded greedily, every few epochs."""
-        if "valid" not in self.data or not self.settings.score_every:
-            return []
-        sample = [pair for pair, _ in zip(self.data["valid"], range(_NUM_SCORED), strict=False)]
-        texts, references = (list(side) for side in zip(*sample, strict=True))
-        return [
-            GenerateAndScore(
-                lambda texts: task(texts, strategy=Greedy()),
-                texts,
-                references,
-                [BLEU(self.languages[1])],
-                every=self.settings.score_every,
-            )
-        ]
-
-    def new_task(self) -> Translation:
-        """A compiled task, with the run's tokenizers."""
-        settings = self.settings
-        source, target = self._tokenizers()
-        network, config = models.find(settings.preset)
-        # A recipe trains any architecture: what an architecture has no field for is not its own.
-        names = [name for name in ("pre_norm", "dropout") if hasattr(config, name)]
-        changes = {name: getattr(settings, name) for name in names}
-        config = configured(config, source, target, **changes)
-        strategy = Beam(num_beams=settings.beam, length_penalty="power", alpha=1.0)
-        model = network(config, dtype=settings.dtype)
-        task = Translation(model, source, target, strategy=strategy)
-        optimizer = default_optimizer(settings.learning_rate, settings.warmup_steps, settings.ema)
-        task.compile(optimizer, SmoothedCrossEntropy(settings.label_smoothing))
-        return task
-
-    def _tokenizers(self) -> tuple[SentencePieceTokenizer, SentencePieceTokenizer | None]:
-        """The run's tokenizers, learned from the training text when it has none yet."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        names = ["joint"] if settings.joint else list(self.languages)
-        if not all((folder / name / MODEL_FILE).is_file() for name in names):
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-        tokenizers = []
-        for side, name in enumerate(names):
-            if not (folder / name / MODEL_FILE).is_file():
-                pairs = self.data["train"]
-                texts = (
-                    (text for pair in pairs for text in pair)
-                    if settings.joint
-                    else (pair[side] for pair in pairs)  # noqa: B023  read before the loop goes on
-                )
-                learned = SentencePieceTokenizer.train(
-                    texts, settings.vocab_size, settings.algorithm
-                )
-                save_tokenizer(learned, folder / name)
-            tokenizers.append(SentencePieceTokenizer.load(folder / name))
-        return tokenizers[0], None if settings.joint else tokenizers[1]
-
-    def evaluate(self, split: str) -> dict[str, Report]:
-        """Scores the finished task on a split, beam and greedy; writes `out / "report"`.
-
-        Returns:
-            Reports by "beam" and "greedy".
-        """
-        task = Translation.from_pretrained(self.out / "model")
-        texts, references = (list(side) for side in zip(*self.data[split], strict=True))
-        reports = {}
-        for name, strategy in (("beam", task.strategy), ("greedy", Greedy())):
-            reports[name] = evaluate(
-                lambda texts, strategy=strategy: task(texts, strategy=strategy),
-                texts,
-                references,
-                translation_metrics(self.languages[1]),
-                task=f"translation {self.settings.languages}",
-                data=split,
-                settings={"strategy": type(strategy).__name__, **dataclasses.asdict(strategy)},
-                target_language=self.languages[1],
-            )
-            reports[name].write(self.out / "report" / name)
-        return reports
-
-
-def translation_metrics(target_language: str) -> list[Metric]:
-    """BLEU, chrF, TER, and BLEU of lower-cased text, which older results are given in."""
-    return [
-        *metrics_for("translation", target_language),
-        BLEU(target_language, lowercase=True),
-    ]
-
-
-def save_tokenizer(tokenizer: SentencePieceTokenizer, directory: pathlib.Path) -> None:
-    """What `tokenizer.save` writes, and on the disk when this returns: a power cut is no harm."""
-    write_atomically(
-        directory / MODEL_FILE,
-        lambda temporary: pathlib.Path(temporary).write_bytes(tokenizer.model),
-    )

@@ -82,7 +82,7 @@ def make_task(toy_pairs):
 def trained_task(make_task, toy_pairs):
     """A task that has learned when to stop and which words there are. Do not train it further."""
     from tflm.generation import Beam, Limits
-    from tflm.tasks.translation import default_optimizer
+    from tflm.tasks.sequence_to_sequence import default_optimizer
 
     strategy = Beam(num_beams=3, length_penalty="power", alpha=1.0)
     task = make_task(strategy=strategy, limits=Limits(max_length=40), max_source_length=20)

@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import io
 import json
 import os
@@ -83,6 +84,7 @@ def command(folder):
         "transformer/nano",
     ]
     arguments += ["--epochs", 2, "--seed", 5, "--skip-bad"]
+    arguments += ["--clean", "whitespace", "--clean", "length:max=300"]
     for name, value in SETTINGS.items():
         arguments += ["--set", f"{name}={value}"]
     layers = {"num_encoder_layers": 1, "num_decoder_layers": 1}
@@ -113,6 +115,20 @@ def test_training_shows_progress_and_scores(trained):
         assert text in done.out
     assert (out / "report" / "beam" / "hypotheses.txt").is_file()
     assert json.loads((out / "run.json").read_text())["seed"] == 5
+
+
+def test_what_cleaning_did_is_shown_and_written(trained):
+    out, done = trained
+    assert "Cleaning kept 100 of 100 examples.\n  whitespace: 0 changed, 0 dropped\n" in done.out
+    counts = json.loads((out / "cleaning.json").read_text())
+    assert counts["steps"][1]["step"] == "length:min=1,max=300,unit=characters"
+
+
+def test_the_steps_of_cleaning_are_in_the_help():
+    from tflm.data.cleaning import known_steps
+
+    shown = tflm("train", "--help").out
+    assert [name for name in known_steps() if name not in shown] == []
 
 
 def test_skipped_lines_are_counted_and_shown_in_every_split(trained, folder):
@@ -211,6 +227,7 @@ def test_what_cannot_be_trained_is_refused(arguments, message, tmp_path):
         (["--model", "transformer/huge"], r"one of \['transformer/tiny'.*'transformer/huge'"),
         (["--model", "rnn/tiny"], r"one of .*'transformer'.*, a slash and a preset.*'rnn/tiny'"),
         (["--set", "foo=1"], r"`set` must name one of \[.*'warmup_steps'\]. Received: 'foo=1'"),
+        (["--clean", "tidy"], r"`clean` must name one of \['control', .*Received: 'tidy'"),
         (["--set", "epochs=many"], r"`set` must give epochs a value of type int.*'epochs=many'"),
     ],
 )
@@ -243,7 +260,7 @@ def test_a_saved_model_is_scored_on_a_file(exported, folder, tmp_path):
     assert "tok:zh" in report["scores"][0]["signature"]
     _, german = (folder / "valid.tsv").read_text().splitlines()[0].split("\t")
     assert report["examples"][0]["source"] == german
-    assert "`languages` must be given for a model that is not a run" in refused(*arguments)
+    assert "`languages` must be given for a model that does not say its" in refused(*arguments)
 
 
 def test_what_cannot_be_scored_is_refused(exported, folder, tmp_path):
@@ -251,8 +268,9 @@ def test_what_cannot_be_scored_is_refused(exported, folder, tmp_path):
     languages = ["--languages", "en-de"]
     for arguments, message in (
         ([tmp_path / "gone", "--data", folder], "no directory"),
-        ([exported, "--data", tmp_path / "empty.tsv", *languages], "at least one pair"),
-        ([exported, "--data", tmp_path / "gone.tsv", *languages], "must be a file that exists"),
+        ([exported, "--data", tmp_path / "empty.tsv", *languages], "at least one example"),
+        ([exported, "--data", tmp_path / "gone.tsv", *languages], "a file or directory that exis"),
+        ([exported, "--data", folder, *languages, "--labels", "a,b"], "`labels` must be left out"),
         (
             [exported, "--data", folder, *languages],
             "test.tsv, line 8: expected text, found a blank",
@@ -348,7 +366,7 @@ def test_files_and_names_that_do_not_fit_are_refused(files, tmp_path):
         ([*scoring(files), "--metric", "meteor"], "`metric` must be one of accuracy"),
         ([*scoring(files), "--task", "chess"], "`task` must be one of causal_lm, classification"),
         ([*scoring(files), "--json", "--markdown"], "`json` and `markdown` must not be given"),
-        (["evaluate", "http://h/m", "--languages", "en-zh"], "`data`"),
+        (["evaluate", "http://h/m", "--languages", "en-zh"], "`model` must be http://host:port"),
     ):
         assert message in refused(*arguments)
 
@@ -385,11 +403,13 @@ def test_a_model_that_falls_short_is_not_exported(trained, folder, tmp_path, mon
         written.update(extra)
         return directory / "1"
 
-    monkeypatch.setattr("tflm.tasks.translation.save", save)  # which has tests of its own
+    monkeypatch.setattr("tflm.tasks.base.save", save)  # which has tests of its own
     done = tflm(*scored, "--require", "ter<=100000")
     assert (done.code, done.out) == (0, f"{tmp_path / 'm' / '1'}\n")
     card = json.loads(written["model_card.json"])
     assert card["training"]["seed"] == 5
+    assert card["training"]["clean"][0] == "whitespace"
+    assert card["training"]["cleaning"]["kept"] == 100
     assert card["evaluation"]["num_examples"] == 12
     assert card["evaluation"]["data"] == "valid.tsv"
 
@@ -448,6 +468,17 @@ def test_lines_are_answered_in_chunks():
     assert list(chunks([], 3)) == []
 
 
+def test_lines_before_a_bad_one_are_answered():
+    def lines():
+        yield from "abcd"
+        raise ValueError("line 5")
+
+    found = chunks(lines(), 3)
+    assert [next(found), next(found)] == [["a", "b", "c"], ["d"]]
+    with pytest.raises(ValueError, match="line 5"):
+        next(found)
+
+
 # language models
 
 
@@ -470,7 +501,7 @@ def language_model(tmp_path_factory):
 
 
 def test_a_language_model_is_scored_on_plain_text(language_model):
-    arguments = ["evaluate", language_model / "model", "--task", "causal_lm"]
+    arguments = ["evaluate", language_model / "model"]
     for data in (language_model, language_model / "test.txt"):
         done = tflm(*arguments, "--data", data, "--json")
         assert done.code == 0, done.err
@@ -479,7 +510,9 @@ def test_a_language_model_is_scored_on_plain_text(language_model):
         assert names == ["perplexity", "bits_per_character", "bits_per_byte"]
         assert (report["task"], report["num_examples"]) == ("causal_lm", 2)
     error = refused(*arguments, "--data", language_model, "--languages", "en-de")
-    assert "`baseline`, `languages` and `swap` must be left out for a language model" in error
+    assert "`languages` must be left out for the task causal_lm. Received: languages='en" in error
+    error = refused(*arguments, "--data", language_model, "--baseline")
+    assert "to have baselines. Received: task='causal_lm'" in error
     error = refused(*arguments, "--data", language_model, "--split", "valid")
     assert "`data` must hold valid.txt, valid.txt.gz or a folder valid" in error
 
@@ -492,7 +525,153 @@ def test_a_language_model_is_scored_before_it_is_exported(language_model, tmp_pa
     assert not list(tmp_path.rglob("saved_model.pb"))
 
 
+# models of two inputs
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A run of question answering in Chinese with fresh weights, and questions for it."""
+    from tflm.tasks import QuestionAnswering
+
+    folder = tmp_path_factory.mktemp("reader")
+    paragraphs = []
+    for who, where in (("安娜", "北京"), ("李明", "上海")):
+        answers = [{"text": where, "answer_start": 4}]
+        qas = [{"id": who, "question": f"{who}住在哪里？", "answers": answers}]
+        paragraphs.append({"context": f"{who}住在{where}。", "qas": qas})
+    data = json.dumps({"data": [{"paragraphs": paragraphs}]}, ensure_ascii=False)
+    (folder / "test.json").write_text(data, encoding="utf-8")
+    sizes = {"hidden_dim": 12, "num_heads": 3, "num_layers": 1}
+    task = QuestionAnswering.from_examples(
+        folder / "test.json",
+        "transformer_encoder/tiny",
+        vocab_size=300,
+        algorithm="char",
+        changes=sizes,
+        sequence_length=40,
+    )
+    task.save_pretrained(folder / "run" / "model")
+    (folder / "run" / "run.json").write_text('{"task": "question_answering", "language": "zh"}')
+    return folder
+
+
+def test_questions_are_scored_and_answered(reader):
+    done = tflm("evaluate", reader / "run", "--data", reader, "--json")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert (report["task"], report["num_examples"]) == ("question_answering zh", 2)
+    assert [score["name"] for score in report["scores"]] == ["exact_match", "f1"]
+    assert "cmrc:2018" in report["scores"][0]["signature"]
+    rows = [example["source"].split("\n") for example in report["examples"]]
+    lines = [
+        json.dumps({"context": rows[0][1], "question": rows[0][0]}),
+        "谁？",
+        "\t".join(rows[1]),
+    ]
+    stdin = "".join(f"{line}\r\n" for line in lines).encode()
+    done = tflm("predict", reader / "run", "--json", "--skip-bad", stdin=stdin)
+    assert done.code == 0, done.err
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert [each["answer"] for each in found] == [each["hypothesis"] for each in report["examples"]]
+    assert set(found[0]) == {"answer", "start", "end", "score", "truncated"}
+    assert "standard input, line 2: expected a JSON object with question and con" in done.err
+
+
+def test_what_is_no_question_is_refused(reader, tmp_path):
+    run = reader / "run"
+    (tmp_path / "dev.json").write_text("{}")
+    for arguments, message in (
+        (["predict", run, "谁？"], "`texts` must be question and context in turn, or each a JSON"),
+        (["predict", run, '{"question": "谁？"}'], "a string in field 'context'. Received: the f"),
+        (["evaluate", run, "--data", reader, "--languages", "en-zh"], "`languages` must be left"),
+        (["evaluate", run, "--data", reader, "--split", "valid"], "must hold valid.json or val"),
+        (["evaluate", run, "--data", tmp_path / "dev.json"], "must be JSON in SQuAD's format"),
+        (["evaluate", run / "model", "--data", reader], "`target_language` must be given, 'de'"),
+    ):
+        assert message in refused(*arguments)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A classifier of pairs of texts with fresh weights, and pairs with numbers for labels."""
+    from tflm.tasks import SentimentAnalysis
+
+    folder = tmp_path_factory.mktemp("classifier")
+    rows = [("a fine film", "这部电影很好。", "same"), ("a dull film", "电影很好。", "other")] * 3
+    text = "".join(f"{int(label == 'same')},{pair},{text}\n" for text, pair, label in rows)
+    (folder / "test.csv").write_text(f"label,text_pair,text\n{text}only two,cells\n")
+    changes = {"embedding_dim": 6, "hidden_dim": 9}
+    options = {"vocab_size": 310, "algorithm": "char", "changes": changes}
+    task = SentimentAnalysis.from_texts(rows, pairs=True, labels=("other", "same"), **options)
+    task.save_pretrained(folder / "model")
+    return folder, [row[:2] for row in rows], task
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """Scikit-learn takes a millisecond a resample."""
+    from tflm.eval import evaluate
+
+    few = functools.partial(evaluate, num_resamples=5)
+    monkeypatch.setattr("tflm.tasks.evaluation.evaluate", few)
+
+
+def test_pairs_of_texts_are_scored_by_their_labels_names_and_classified(classifier, few_resamples):
+    folder, pairs, task = classifier
+    data = ["--data", folder, "--skip-bad", "--json"]
+    done = tflm("evaluate", folder / "model", *data, "--metric", "accuracy", "--metric", "brier")
+    assert done.code == 0, done.err
+    assert "Skipped 1 lines." in done.err
+    report = json.loads(done.out)
+    expected = task.answer(pairs)
+    right = [one == other for one, other in zip(expected, ["same", "other"] * 3, strict=True)]
+    assert report["scores"][0]["value"] == pytest.approx(np.mean(right))
+    assert [example["references"] for example in report["examples"]][:2] == [["same"], ["other"]]
+    arguments = [text for pair in pairs[:2] for text in pair]
+    done = tflm("predict", folder / "model", *arguments)
+    assert (done.out, done.err) == ("".join(f"{label}\n" for label in expected[:2]), "")
+
+
+def test_a_classifier_is_scored_before_it_is_exported(classifier, few_resamples, tmp_path):
+    folder, pairs, _ = classifier
+    lines = (f"{text}\t{pair}\tother\n" for text, pair in pairs)
+    (tmp_path / "one_label.tsv").write_text("".join(lines))
+    arguments = ["export", folder / "model", tmp_path / "m", "--data", tmp_path / "one_label.tsv"]
+    done = tflm(*arguments, "--require", "accuracy>=1.5")
+    assert done.code == 3, done.err
+    assert "accuracy>=1.5  NOT MET: Accuracy" in done.err
+    assert not (tmp_path / "m").exists()
+
+
 # models and help
+
+
+def test_a_saved_model_is_checked_rule_by_rule(exported):
+    done = tflm("check", exported, "--static")
+    assert done.code == 0
+    rules = [line.split()[1] for line in done.out.splitlines()]
+    assert rules[:3] == ["operations", "attributes", "python"]
+    assert "all in TF Serving 2.12 to 2." in done.out
+    done = tflm("check", exported, "--static", "--target", "2.19", "--json")
+    first = json.loads(done.out.splitlines()[0])
+    assert (first["rule"], first["status"]) == ("operations", "ok")
+    assert first["message"].endswith("all in TF Serving 2.19.")
+
+
+def test_a_saved_model_that_no_server_takes_is_status_one(tmp_path):
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([None], tf.float32, name="x")
+    serve = tf.function(lambda x: {"y": tf.reduce_sum(x)}, input_signature=[spec])
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures={"serving_default": serve})
+    done = tflm("check", tmp_path, "--static")
+    assert done.code == 1
+    assert "failure  batch_dimension    Output y of signature serving_default is a sc" in done.out
+
+
+def test_what_cannot_be_checked_is_refused(exported, tmp_path):
+    assert "`directory` must hold saved_model.pb" in refused("check", tmp_path)
+    assert "`target` must be one of 2.12, " in refused("check", exported, "--target", "1.15")
 
 
 def test_a_checkpoint_is_converted_and_back(repository, tmp_path):
@@ -530,10 +709,11 @@ def test_the_zoo_is_listed(monkeypatch):
     ("command", "words"),
     [
         ("train", ["--recipe", "--set", "--skip-bad", "Run again after an interruption"]),
-        ("evaluate", ["--languages", "--swap", "--json", "--hypotheses", "signatures"]),
+        ("evaluate", ["--languages", "--swap", "--labels", "--hypotheses", "signatures"]),
         ("compare", ["--references", "--test", "--resamples", "significance"]),
         ("export", ["--version", "--require", "SavedModel"]),
-        ("predict", ["--json", "standard input"]),
+        ("predict", ["--json", "--skip-bad", "standard input", "text_pair"]),
+        ("check", ["--target", "--static", "--json", "TF Serving"]),
         ("models", ["--json", "parameter counts"]),
     ],
 )

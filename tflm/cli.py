@@ -50,6 +50,16 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Any other setting, as name=value; may be repeated."),
     ] = None,
+    clean: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A step of cleaning, in this order: unicode, control, markup, whitespace, "
+            "simplified_chinese, traditional_chinese and stop_words change texts, of the training "
+            "split and for the validation loss; length, length_ratio, script, untranslated, "
+            "duplicates and near_duplicates drop examples, of the training split alone. What is "
+            "scored stays as it is. Parameters as in length:min=2,max=300; may be repeated."
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip, count and report malformed lines.")
     ] = False,
@@ -78,6 +88,7 @@ def train(
         on_bad=on_bad,
         report=report,
         console=console,
+        clean=clean or (),
     )
     stopped = ""
     try:
@@ -98,6 +109,13 @@ def train(
 
 
 _METRIC_HELP = "A metric by name, rouge say; may be repeated. The task's own by default."
+_DATA_HELP = (
+    "What `tflm train` reads for the task: pairs in .tsv or .jsonl, a table with text and label in "
+    ".tsv, .csv or .jsonl, questions in SQuAD's .json, plain text in .txt"
+)
+_ANSWERS_HELP = (
+    "Of question answering: the language of the answers, zh say; a run's own by default."
+)
 _TASK_HELP = (
     "translation, summarization, question_answering, classification, generation or causal_lm."
 )
@@ -113,10 +131,10 @@ def evaluate(
         ),
     ] = "",
     data: Annotated[
-        pathlib.Path, typer.Option(help="A .tsv or .jsonl file of pairs, or a directory of splits.")
+        pathlib.Path, typer.Option(help=f"{_DATA_HELP}, or a directory of splits.")
     ] = pathlib.Path("."),
     split: Annotated[str, typer.Option(help="Which split of a directory.")] = "test",
-    languages: Annotated[str, typer.Option(help="Source and target language: en-de.")] = "",
+    languages: Annotated[str, typer.Option(help="Of pairs, source and target: en-de.")] = "",
     swap: Annotated[bool, typer.Option("--swap", help="Columns are target, source.")] = False,
     hypotheses: Annotated[
         pathlib.Path | None, typer.Option(help="Score this file, a line an example; no model.")
@@ -131,9 +149,16 @@ def evaluate(
         pathlib.Path | None, typer.Option(help="With --hypotheses: what was predicted from.")
     ] = None,
     target_language: Annotated[
-        str, typer.Option(help="With --hypotheses: the language they are in, zh say.")
+        str, typer.Option(help=f"With --hypotheses: the language they are in. {_ANSWERS_HELP}")
     ] = "",
-    task: Annotated[str, typer.Option(help=f"The run's own by default; {_TASK_HELP}")] = "",
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="Of a served classifier, its labels in the order of their probabilities, with "
+            "commas between; any other says them itself."
+        ),
+    ] = "",
+    task: Annotated[str, typer.Option(help=f"The model's own by default; {_TASK_HELP}")] = "",
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC_HELP)] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Also score the task's trivial systems.")
@@ -172,8 +197,10 @@ def evaluate(
             baseline=baseline,
         )
     else:
+        given = {"languages": languages, "swap": swap, "labels": labels}
+        given["target_language"] = target_language
         found, metrics = _evaluate_model(
-            model, data, split, languages, swap, skip_bad, task, metric or (), baseline
+            model, data, split, given, skip_bad, task, metric or (), baseline
         )
     if out is not None:
         found.write(out)
@@ -188,8 +215,7 @@ def _evaluate_model(
     model: str,
     data: pathlib.Path,
     split: str,
-    languages: str,
-    swap: bool,
+    given: dict[str, Any],
     skip_bad: bool,
     task: str,
     metrics: Any,
@@ -198,30 +224,15 @@ def _evaluate_model(
     from rich.console import Console
 
     from tflm.data import BadLineReport
-    from tflm.tasks.evaluation import evaluate_model, read_pairs
-    from tflm.tasks.predictor import run_languages, run_settings
-    from tflm.tasks.sources import language_pair
+    from tflm.tasks.evaluation import evaluate_model, open_examples, scoring_settings
 
-    settings = run_settings(pathlib.Path(model))
-    task = task or settings.get("task", "translation")
-    if task == "causal_lm":
-        if baseline or languages or swap:
-            raise ValueError(
-                "`baseline`, `languages` and `swap` must be left out for a language model. "
-                f"Received: baseline={baseline}, languages={languages!r}, swap={swap}"
-            )
-        return _evaluate_texts(model, data, split, settings, metrics)
     report = BadLineReport()
-    pair = language_pair(languages) if languages else run_languages(model)
-    sources, references = read_pairs(
-        data, split, pair, swap=swap, on_bad="skip" if skip_bad else "raise", report=report
-    )
+    settings = scoring_settings(model, given, task)
+    on_bad = "skip" if skip_bad else "raise"
     found = evaluate_model(
         model,
-        sources,
-        references,
-        pair,
-        task=task,
+        open_examples(data, split, settings, on_bad=on_bad, report=report),
+        settings,
         metrics=metrics,
         baseline=baseline,
         data=data.name,
@@ -230,16 +241,6 @@ def _evaluate_model(
     if report.total:
         typer.echo(report.summary(), err=True)
     return found
-
-
-def _evaluate_texts(
-    model: str, data: pathlib.Path, split: str, settings: dict[str, Any], metrics: Any
-) -> Any:
-    from tflm.tasks.likelihood import evaluate_likelihood
-    from tflm.tasks.plain_text_run import read_texts
-
-    texts = read_texts(data, split, settings.get("documents", "line"))
-    return evaluate_likelihood(model, texts, metrics=metrics, data=data.name)
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:
@@ -329,10 +330,13 @@ def export(
     ] = 0,
     data: Annotated[
         pathlib.Path | None,
-        typer.Option(help="Score the model on this first: a file of pairs, or splits."),
+        typer.Option(
+            help=f"Score the model on this first. {_DATA_HELP}, or a directory of splits."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Which split of a directory.")] = "test",
-    languages: Annotated[str, typer.Option(help="Source and target language: en-de.")] = "",
+    languages: Annotated[str, typer.Option(help="Of pairs, source and target: en-de.")] = "",
+    target_language: Annotated[str, typer.Option(help=_ANSWERS_HELP)] = "",
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -364,23 +368,21 @@ def export(
         raise ValueError(f"`dtype` must be float32 or bfloat16. Received: dtype={dtype!r}")
 
     from tflm.tasks import Task
-    from tflm.tasks.evaluation import evaluated_as, read_pairs
-    from tflm.tasks.plain_text_run import read_texts
-    from tflm.tasks.predictor import run_languages, run_settings, task_directory
-    from tflm.tasks.sources import language_pair
+    from tflm.tasks.evaluation import open_examples, scoring_settings
+    from tflm.tasks.model_settings import answer_language, run_settings
+    from tflm.tasks.predictor import task_directory
 
     task: Any = Task.from_pretrained(task_directory(run))
     options: dict[str, Any] = {}
-    settings = run_settings(run)
     if data is not None:
-        if evaluated_as(task) == "causal_lm":
-            options["evaluate_on"] = read_texts(data, split, settings.get("documents", "line"))
-        else:
-            pair = language_pair(languages) if languages else run_languages(run)
-            options["evaluate_on"] = read_pairs(data, split, pair)
-            options["target_language"] = pair[1]
-        options["data"] = data.name
-        options["console"] = Console(stderr=True)
+        given = {"languages": languages, "target_language": target_language}
+        settings = scoring_settings(run, given)
+        options = {
+            "evaluate_on": open_examples(data, split, settings),
+            "target_language": answer_language(settings),
+            "data": data.name,
+            "console": Console(stderr=True),
+        }
     try:
         path = task.export(
             directory,
@@ -388,7 +390,7 @@ def export(
             dtype=dtype,
             freeze=freeze,
             require=require or (),
-            training=settings,
+            training=run_settings(run),
             **options,
         )
     except RequirementsNotMet as short:
@@ -407,21 +409,72 @@ def predict(
         ),
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts; lines of standard input by default.")
+        list[str] | None,
+        typer.Argument(
+            help="Texts; lines of standard input by default. A model of two, question and context "
+            "or text and text_pair, takes them in turn, or a JSON object with both, or both with "
+            "a tab between; of standard input one of the latter a line."
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON object a line: text, score, truncated.")
+        bool,
+        typer.Option("--json", help="A JSON object a line: all outputs, text, score, ... say."),
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip, count and report malformed lines.")
     ] = False,
 ) -> None:
-    """Answers each text with a line."""
+    """Answers each text, or two that belong together, with a line."""
+    from tflm.data import BadLineReport
+    from tflm.tasks.answering import answer_text
+    from tflm.tasks.input_rows import rows_of_arguments, rows_of_lines
     from tflm.tasks.predictor import open_predictor
 
-    answer = open_predictor(model)
-    lines = texts or (line.decode(errors="replace").rstrip("\r\n") for line in sys.stdin.buffer)
-    for chunk in chunks(lines, 256):
+    answer, report = open_predictor(model), BadLineReport()
+    if texts:
+        rows: Any = rows_of_arguments(texts, answer.fields)
+    else:
+        lines = (line.decode(errors="replace").rstrip("\r\n") for line in sys.stdin.buffer)
+        on_bad = "skip" if skip_bad else "raise"
+        rows = rows_of_lines(lines, answer.fields, "standard input", on_bad=on_bad, report=report)
+    for chunk in chunks(rows, 256):
         for found in answer(chunk):
-            line = json.dumps(found, ensure_ascii=False) if as_json else one_line(found["text"])
-            typer.echo(line)
+            text = (
+                json.dumps(found, ensure_ascii=False) if as_json else one_line(answer_text(found))
+            )
+            typer.echo(text)
+    if report.total:
+        typer.echo(report.summary(), err=True)
+
+
+@app.command()
+def check(
+    directory: Annotated[
+        pathlib.Path, typer.Argument(help="A SavedModel, anyone's, or a directory of versions.")
+    ],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A version of TF Serving, 2.19 say; may be repeated. All by default."),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Read the file only; do not load and ask the model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+) -> None:
+    """Says whether stock TF Serving takes a SavedModel: a line a rule, status 1 where one fails."""
+    import dataclasses
+
+    from tflm.export.check import check
+
+    failed = False
+    for finding in check(directory, target or (), run=not static):
+        failed |= finding.status == "failure"
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(finding), ensure_ascii=False))
+        else:
+            typer.echo(f"{finding.status:<8} {finding.rule:<18} {finding.message}")
+    if failed:
+        sys.exit(1)
 
 
 @app.command()
@@ -481,15 +534,21 @@ def models(
 
 
 def chunks(lines: Any, size: int) -> Any:
-    """Lists of at most `size` lines, as they come."""
-    chunk: list[str] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
+    """Lists of at most `size` lines, as they come; before an error, the lines that came."""
+    chunk: list[Any] = []
+    failure = None
+    try:
+        for line in lines:
+            chunk.append(line)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except ValueError as error:
+        failure = error
     if chunk:
         yield chunk
+    if failure is not None:
+        raise failure
 
 
 def one_line(text: str) -> str:

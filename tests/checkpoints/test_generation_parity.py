@@ -80,7 +80,9 @@ class Pair:
         ]
         return 4 + int(np.argmax([len(found) for found in ends]))
 
-    def written_by_theirs(self, num_beams=1, num_return_sequences=1, **options):
+    def written_by_theirs(
+        self, num_beams=1, num_return_sequences=1, max_new_tokens=WRITTEN, **options
+    ):
         """The texts of every input, best first, and the scores of beams."""
         import torch
         from transformers import GenerationConfig
@@ -89,7 +91,7 @@ class Pair:
             do_sample=False,
             num_beams=num_beams,
             num_return_sequences=num_return_sequences,
-            max_new_tokens=WRITTEN,
+            max_new_tokens=max_new_tokens,
             eos_token_id=self.eos_id,
             pad_token_id=self.pad_id,
             decoder_start_token_id=None if self.is_decoder else self.start[0],
@@ -109,7 +111,7 @@ class Pair:
         texts = [rows[first : first + num_return_sequences] for first in firsts]
         return texts, getattr(found, "sequences_scores", None)
 
-    def written_by_ours(self, strategy, no_repeat_ngram_size=0):
+    def written_by_ours(self, strategy, no_repeat_ngram_size=0, num_forced=0):
         """The texts of every input, and their scores."""
         ids, mask = self.ids.astype("int32"), self.mask
         if self.is_decoder:
@@ -127,6 +129,7 @@ class Pair:
             eos_id=self.eos_id,
             pad_id=self.pad_id,
             blocked_ids=(self.pad_id,),
+            num_forced=num_forced,
         )
         texts = [
             [text[:length].tolist() for text, length in zip(texts, lengths, strict=True)]
@@ -191,9 +194,14 @@ def test_a_forced_first_token_is_part_of_our_start(pair):
         assert pair.start in ([], [pair.special.pad_id])
         return
     first, second = pair.start
+    # The forced token counts in their limit of new tokens, and in their length penalty.
+    options = {"forced_bos_token_id": second, "max_new_tokens": WRITTEN + 1}
     pair.start = [first]
-    forced, _ = pair.written_by_theirs(forced_bos_token_id=second, no_repeat_ngram_size=2)
+    forced, _ = pair.written_by_theirs(no_repeat_ngram_size=2, **options)
+    beams, scores = pair.written_by_theirs(4, early_stopping="never", length_penalty=1.0, **options)
     pair.start = [first, second]
     found, _ = pair.written_by_ours(Greedy(), 2)
-    # The forced token counts in their limit of new tokens.
-    assert [texts[0][: WRITTEN - 1] for texts in found] == [texts[0][1:] for texts in forced]
+    assert [texts[0] for texts in found] == [texts[0][1:] for texts in forced]
+    found, our_scores = pair.written_by_ours(Beam(4, 1, "power", 1.0), num_forced=1)
+    assert [texts[0] for texts in found] == [texts[0][1:] for texts in beams]
+    np.testing.assert_allclose(our_scores[:, 0], scores, atol=1e-4, rtol=1e-4)

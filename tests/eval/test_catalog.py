@@ -23,6 +23,14 @@ def test_every_name_makes_metrics_that_are_called_so():
         assert names(metrics_named([*found, name], "zh", ["正面", "负面"])) == found
 
 
+def test_some_metrics_compare_sets_of_labels():
+    found = metrics_named(["accuracy", "f1_weighted"], "", ["正面", "负面"], multi_label=True)
+    assert names(found) == ["accuracy", "f1_weighted"]
+    assert found[0].score([["正面", "负面"], []], [["负面", "正面"], ["正面"]]).value == 0.5
+    with pytest.raises(ValueError, match="must be one that reads label sets: accuracy.*'auroc'"):
+        metrics_named(["auroc"], "", ["正面", "负面"], multi_label=True)
+
+
 def test_the_language_chooses_tokenizers_and_definitions():
     bleu, rouge, exact = metrics_named(["bleu", "rouge1", "exact_match"], "zh")
     assert "tok:zh" in bleu.score(["北京"], ["北京"]).signature

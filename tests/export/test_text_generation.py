@@ -106,7 +106,7 @@ def test_a_long_prompt_is_read_from_its_end_and_reported(make_generator):
     end = tokenizer.tokenize([text]).to_list()[0][-3:]
     found = generator.continuations(tf.constant([text, "a"]))
     prompt = [[tokenizer.bos_id, *end]]
-    ids, _ = generator._prompts(tf.constant([text]))
+    ids, _ = generator.prompts(tf.constant([text]))
     assert ids.to_list() == prompt
     assert found["truncated"].numpy().tolist() == [True, False]
 
@@ -117,3 +117,16 @@ def test_several_continuations_come_best_first(make_generator):
     assert found["text"].shape == (5, 3)
     assert (np.diff(found["score"].numpy()) <= 0).all()
     assert not found["finished"].numpy().any()
+
+
+def test_a_text_ends_before_a_stop_string(make_generator):
+    texts = tf.constant(TEXTS)
+    whole = [text.decode() for text in make_generator().continuations(texts)["text"][:, 0].numpy()]
+    stop = (whole[0][1:3], "用户：")
+    found = make_generator(stop=stop).continuations(texts)
+    assert [text.decode() for text in found["text"][:, 0].numpy()] == [
+        text.partition(stop[0])[0] for text in whole
+    ]
+    assert found["finished"].numpy()[0]
+    with pytest.raises(ValueError, match="`stop` must hold strings that are not empty"):
+        make_generator(stop=[""])

@@ -239,6 +239,7 @@ def test_a_model_that_finds_no_end_is_stopped_and_reported(make_task):
         limits=Limits(max_length=90, min_length=90),
         max_source_length=11,
         max_length_ratio=0.5,
+        extra_length=20,
     )
     found = module.hypotheses(tf.constant(["", "one", "one " * 30]))
     assert found["truncated"].numpy().tolist() == [False, True, True]

@@ -1,11 +1,10 @@
 import io
-import json
 
 import pytest
 from rich.console import Console
 
 from tflm.tasks import answering
-from tflm.tasks.answering import answer_all, labels_in_order, model_name, source_text
+from tflm.tasks.answering import answer_all, answer_text, model_name, source_text
 
 
 def shout(texts):
@@ -62,18 +61,19 @@ def test_questions_are_pairs_and_their_answers_know_the_probability_of_none():
     assert source_text(pairs[1]) == "谁？\n安跑了很远"
 
 
-def test_the_order_of_labels_is_read_where_the_model_is(tmp_path):
-    settings = json.dumps({"task": "SentimentAnalysis", "settings": {"labels": ["负面", "正面"]}})
-    (tmp_path / "run" / "model").mkdir(parents=True)
-    (tmp_path / "run" / "model" / "task.json").write_text(settings, encoding="utf-8")
-    assert labels_in_order(tmp_path / "run") == ("负面", "正面")
-    (tmp_path / "saved" / "3" / "assets.extra").mkdir(parents=True)
-    (tmp_path / "saved" / "3" / "saved_model.pb").touch()
-    assert labels_in_order(tmp_path / "saved") == ()
-    card = json.dumps({"model": {"labels": ["b", "a"]}})
-    (tmp_path / "saved" / "3" / "assets.extra" / "model_card.json").write_text(card)
-    assert labels_in_order(tmp_path / "saved") == ("b", "a")
-    assert labels_in_order("http://h/v1/models/m") == ()
+def test_several_labels_are_a_list_and_printed_with_commas():
+    found = {"label": "体育", "labels": ["体育", "政治", ""], "probabilities": [0.9, 0.1, 0.7]}
+    none = {"label": "", "labels": ["", "", ""], "probabilities": [0.1, 0.1, 0.1]}
+    answers = answer_all(lambda texts: [found, none], ["a", "bc"], labels=["体育", "科技", "政治"])
+    assert answers == [["体育", "政治"], []]
+    assert (answer_text(found), answer_text(none)) == ("体育, 政治", "")
+
+
+def test_an_answer_s_text_is_what_was_asked_for():
+    assert answer_text({"score": 0.5, "answer": "北京", "start": 3}) == "北京"
+    assert answer_text({"text": "a", "score": 0.5}) == "a"
+    with pytest.raises(ValueError, match="one of text, label, answer. Received: score"):
+        answer_text({"score": 0.5})
 
 
 def test_a_version_is_called_by_its_model_s_name_too():

@@ -1,5 +1,6 @@
 import json
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -50,6 +51,15 @@ def make_recorder():
         return task
 
     return make
+
+
+def test_gradients_are_not_accumulated_on_several_devices(make_recorder, monkeypatch):
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=3)
+    assert make_recorder(optimizer).compiled
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(Task, "distribute_strategy", two, raising=False)
+    with pytest.raises(ValueError, match="`optimizer` must .*accumulation_steps=3, 2 devices"):
+        make_recorder(optimizer)
 
 
 def numbers(dataset, count):
@@ -294,3 +304,10 @@ def test_the_base_class_reads_any_task(saved_task, trained_task):
     assert type(task) is Translation
     for ours, theirs in zip(task.get_weights(), trained_task.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_task_that_is_not_for_serving_says_so(tmp_path):
+    with pytest.raises(
+        NotImplementedError, match="A Recorder is not for serving: give its `model`"
+    ):
+        Recorder(keras.Sequential()).served()

@@ -12,12 +12,15 @@ from tflm.models.gpt2 import GPT2, Config
 from tflm.tasks import CausalLM, evaluation
 from tflm.tasks.evaluation import (
     card_for_export,
-    default_metrics,
     evaluate_model,
     evaluated_as,
-    read_pairs,
+    open_examples,
     score_for_export,
+    scoring_settings,
 )
+from tflm.tasks.input_rows import PAIR, QUESTION, TEXT
+from tflm.tasks.predictor import Predictor
+from tflm.tasks.scored_data import ScoredData
 from tflm.tokenizers import SentencePieceTokenizer
 
 
@@ -32,50 +35,79 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", functools.partial(evaluate, num_resamples=5))
 
 
+@pytest.fixture
+def serve(monkeypatch):
+    """A function after which whatever location holds a model that answers so."""
+
+    def serve(answers, fields=TEXT):
+        monkeypatch.setattr(evaluation, "open_predictor", lambda _: Predictor(answers, fields))
+
+    return serve
+
+
 PAIRS = (["ein hund", "zwei katzen schlafen", "北京"], ["EIN HUND", "ZWEI KATZEN", "北京"])
+TRANSLATION = {"task": "translation", "languages": "en-zh"}
+SHOUTED = ScoredData("translation", *PAIRS, language="zh")
 
 
-def test_pairs_are_read_and_swapped(tmp_path):
+def test_options_must_suit_the_task_and_say_what_the_model_does_not(tmp_path):
+    saved = {"task": "QuestionAnswering", "settings": {"unanswerable": True}}
+    (tmp_path / "task.json").write_text(json.dumps(saved))
+    given = {"target_language": "zh", "swap": False, "labels": ""}
+    assert scoring_settings(tmp_path, given) == {
+        "task": "question_answering",
+        "target_language": "zh",
+        "unanswerable": True,
+    }
+    for given, task, message in (
+        ({"swap": True}, "", "`swap` must be left out for the task question_answ.*swap=True"),
+        ({"labels": "a,b"}, "causal_lm", "`labels` must be left out for the task causal_lm"),
+        ({}, "translation", "`languages` must be given for a model that does not say its own"),
+        ({}, "masked_lm", "`task` must be one of causal_lm, .*Received: task='masked_lm'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            scoring_settings(tmp_path, given, task)
+
+
+def test_pairs_are_read_and_swapped(tmp_path, serve):
     (tmp_path / "test.tsv").write_text("one\teins\ntwo\tzwei\n")
-    assert read_pairs(tmp_path, "test", ("en", "de")) == (["one", "two"], ["eins", "zwei"])
-    swapped = read_pairs(tmp_path / "test.tsv", "", ("", ""), swap=True)
-    assert swapped == (["eins", "zwei"], ["one", "two"])
+    serve(shout)
+    for data, split in ((tmp_path, "test"), (tmp_path / "test.tsv", "")):
+        rows = open_examples(data, split, TRANSLATION)
+        assert list(rows) == [("one", "eins"), ("two", "zwei")]
+    report, _ = evaluate_model("m", rows, {**TRANSLATION, "swap": True}, metrics=["chrf"])
+    assert (report.sources, report.hypotheses) == (("eins", "zwei"), ("EINS", "ZWEI"))
     (tmp_path / "empty.tsv").touch()
-    with pytest.raises(ValueError, match="`data` must hold at least one pair. Received: .*empty"):
-        read_pairs(tmp_path / "empty.tsv", "", ("", ""))
+    with pytest.raises(ValueError, match="`data` must hold at least one example. .*empty.tsv"):
+        open_examples(tmp_path / "empty.tsv", "", TRANSLATION)
+    with pytest.raises(FileNotFoundError, match="`data` must be a file or directory that exists"):
+        open_examples(tmp_path / "gone.tsv", "", TRANSLATION)
 
 
-def test_a_model_is_scored_with_the_metrics_and_baselines_of_its_task(monkeypatch):
-    monkeypatch.setattr(evaluation, "open_predictor", lambda location: shout)
-    monkeypatch.setattr(evaluation, "labels_in_order", lambda location: ())
-    report, metrics = evaluate_model("runs/m/", *PAIRS, ("en", "zh"), baseline=True, data="three")
-    assert tuple(metric.name for metric in metrics) == default_metrics("translation")
+def test_a_model_is_scored_with_the_metrics_and_baselines_of_its_task(serve):
+    serve(shout)
+    report, metrics = evaluate_model("runs/m/", PAIRS, TRANSLATION, baseline=True, data="three")
+    assert [metric.name for metric in metrics] == ["bleu", "chrf", "ter", "bleu_lc"]
     assert report.task == "translation en-zh"
     assert report.settings == {"model": "m"}
     assert "tok:zh" in report["bleu"].signature
     assert report.hypotheses[1] == "ZWEI KATZEN SCHLAFEN"
     assert report.baselines[0].name == "copy_source"
-    report, _ = evaluate_model("m", *PAIRS, ("en", "zh"), metrics=["truncated", "rouge1"])
+    report, _ = evaluate_model("m", PAIRS, TRANSLATION, metrics=["truncated", "rouge1"])
     assert [score.name for score in report.scores] == ["truncated", "rouge1"]
     assert report["truncated"].value == pytest.approx(2 / 3)
 
 
-def test_a_model_may_answer_with_labels_that_the_data_does_not_have(monkeypatch, few_resamples):
+def test_a_model_may_answer_with_labels_that_the_data_does_not_have(serve, few_resamples):
     labels = iter(["正面", "负面", "中性"])
-
-    def predict(texts):
-        return [{"label": next(labels)} for _ in texts]
-
-    monkeypatch.setattr(evaluation, "open_predictor", lambda location: predict)
-    monkeypatch.setattr(evaluation, "labels_in_order", lambda location: ())
-    report, metrics = evaluate_model(
-        "m", ["一", "二二", "三三三"], ["正面", "负面", "负面"], ("zh", "zh"), task="classification"
-    )
+    serve(lambda texts: [{"label": next(labels)} for _ in texts])
+    examples = (["一", "二二", "三三三"], ["正面", "负面", "负面"])
+    report, metrics = evaluate_model("m", examples, {"task": "classification"})
     assert report["accuracy"].value == pytest.approx(2 / 3)
     assert set(metrics[0].labels) == {"正面", "负面", "中性"}
 
 
-def test_a_classifier_s_probabilities_are_scored(monkeypatch, few_resamples):
+def test_a_classifier_s_probabilities_are_scored_and_labels_may_be_numbers(serve, few_resamples):
     rows = {"一": [0.9, 0.1], "二二": [0.4, 0.6], "三三三": [0.2, 0.8]}
 
     def predict(texts):
@@ -84,45 +116,98 @@ def test_a_classifier_s_probabilities_are_scored(monkeypatch, few_resamples):
             for text in texts
         ]
 
-    references = ["负面", "负面", "正面"]
-    monkeypatch.setattr(evaluation, "open_predictor", lambda location: predict)
-    monkeypatch.setattr(evaluation, "labels_in_order", lambda location: ("负面", "正面"))
+    serve(predict)
     names = ["accuracy", "auroc", "brier", "ece"]
-    options = {"task": "classification", "metrics": names, "baseline": True}
-    report, _ = evaluate_model("m", list(rows), references, ("zh", "zh"), **options)
-    assert report["auroc"].value == 1 and report.baselines[0]["auroc"].value == 0.5
-    assert report["brier"].value == pytest.approx((0.01 + 0.36 + 0.04) / 3)
-    labels = ("负面", "正面")
-    pairs = (list(rows), references)
-    again = score_for_export(predict, pairs, "", ["auroc>=1"], task="classification", labels=labels)
-    assert again["auroc"].value == 1
+    settings = {"task": "sentiment_analysis", "labels": ["负面", "正面"]}
+    for references in (["负面", "负面", "正面"], ["0", "0", "1"], [0, 0, 1]):
+        examples = (list(rows), references)
+        report, _ = evaluate_model("m", examples, settings, metrics=names, baseline=True)
+        assert report["auroc"].value == 1 and report.baselines[0]["auroc"].value == 0.5
+        assert report["brier"].value == pytest.approx((0.01 + 0.36 + 0.04) / 3)
+    data = ScoredData(
+        "classification", list(rows), ["负面", "负面", "正面"], labels=("负面", "正面")
+    )
+    assert score_for_export(predict, data, ["auroc>=1"])["auroc"].value == 1
+    with pytest.raises(ValueError, match=r"among the labels 负面, 正面. .*references\[2\]='好'"):
+        evaluate_model("m", (list(rows), ["负面", "负面", "好"]), settings)
+
+
+def test_pairs_of_texts_and_several_labels_are_scored(serve, few_resamples):
+    found = iter([["体育", "政治"], [""], ["科技"]])
+    serve(lambda rows: [{"label": "", "labels": next(found)} for _ in rows], PAIR)
+    settings = {"task": "sentiment_analysis", "pairs": True, "labels": ["体育", "政治", "科技"]}
+    settings["multi_label"] = True
+    examples = [("一", "a", 0, "政治"), ("二二", "b"), ("三三三", "c", "科技", "体育")]
+    report, _ = evaluate_model("m", examples, settings)
+    assert [score.name for score in report.scores] == ["accuracy", "f1_macro"]
+    assert report["accuracy"].value == pytest.approx(2 / 3)
+    assert report.sources[0] == "一\na"
+    with pytest.raises(ValueError, match="`baseline` must be left out where a text has several"):
+        evaluate_model("m", examples, settings, baseline=True)
+
+
+QUESTIONS = [
+    {
+        "question": "谁跑了？",
+        "context": "安娜跑了。",
+        "answers": {"text": ["安娜"], "answer_start": [0]},
+    },
+    {
+        "question": "谁？",
+        "context": "李明走了。",
+        "answers": {"text": ["李明"], "answer_start": [0]},
+    },
+]
+
+
+def first_two(pairs):
+    """Answers with the first two characters of any context."""
+    return [{"answer": context[:2], "no_answer_probability": 0.2} for _, context in pairs]
+
+
+def test_questions_are_scored_in_their_language_and_with_those_that_have_no_answer(serve):
+    serve(first_two, QUESTION)
+    settings = {"task": "question_answering", "language": "zh"}
+    report, _ = evaluate_model("m", QUESTIONS, settings, baseline=True)
+    assert "cmrc:2018" in report["f1"].signature and report["exact_match"].value == 100
+    assert report.task == "question_answering zh"
+    assert report.baselines[0]["exact_match"].value == 0
+    nobody = {"question": "为什么？", "context": "没有人。", "answers": []}
+    report, _ = evaluate_model("m", [*QUESTIONS, nobody], {"task": "question_answering"})
+    assert report["exact_match_squad2"].components["no_answer"] == 0
+    with pytest.raises(ValueError, match="`target_language` must be given, 'de' or 'zh' say"):
+        evaluate_model("m", QUESTIONS, {"task": "question_answering"})
+
+
+def test_a_model_of_other_fields_is_refused(serve):
+    serve(shout)
+    settings = {"task": "question_answering", "language": "zh"}
+    with pytest.raises(ValueError, match="must take question and context .* m, which takes text"):
+        evaluate_model("m", QUESTIONS, settings)
 
 
 def test_metrics_that_read_no_text_are_refused_before_the_work(monkeypatch):
     monkeypatch.setattr(evaluation, "open_predictor", None)
     with pytest.raises(ValueError, match="must be one that reads texts: .*metric='perplexity'"):
-        evaluate_model("m", *PAIRS, ("en", "zh"), metrics=["perplexity"])
+        evaluate_model("m", PAIRS, TRANSLATION, metrics=["perplexity"])
     with pytest.raises(ValueError, match="must be one that reads texts: .*metric='bits_per_byte'"):
-        score_for_export(None, PAIRS, "zh", ["bits_per_byte<=2"])
+        score_for_export(None, SHOUTED, ["bits_per_byte<=2"])
     with pytest.raises(ValueError, match="`require` must name one of bleu, .* 'rouge>=0.3'"):
-        score_for_export(None, PAIRS, "zh", ["rouge>=0.3"])  # a group is no score
+        score_for_export(None, SHOUTED, ["rouge>=0.3"])  # a group is no score
 
 
-def test_what_is_required_is_computed_and_must_be_met(tmp_path):
-    report = score_for_export(shout, PAIRS, "zh", ["chrf>=10", "rouge1>0.5"], data="three")
+def test_what_is_required_is_computed_and_must_be_met():
+    report = score_for_export(shout, SHOUTED, ["chrf>=10", "rouge1>0.5"], data="three")
     assert {"bleu", "chrf", "ter", "rouge1"} <= {score.name for score in report.scores}
     assert (report.data, report.target_language) == ("three", "zh")
     with pytest.raises(RequirementsNotMet, match="ter<=1  NOT MET: TER"):
-        score_for_export(shout, PAIRS, "zh", ["chrf>=10", "ter<=1"])
-    path = tmp_path / "pairs.tsv"
-    path.write_text("ein hund\tEIN HUND\n")
-    assert score_for_export(shout, path, "de").data == "pairs.tsv"
+        score_for_export(shout, SHOUTED, ["chrf>=10", "ter<=1"])
     with pytest.raises(ValueError, match="`metric` must be one of .*metric='meteor'"):
-        score_for_export(shout, PAIRS, "zh", ["meteor>=10"])
+        score_for_export(shout, SHOUTED, ["meteor>=10"])
     with pytest.raises(ValueError, match="`target_language` must be given"):
-        score_for_export(shout, PAIRS, "")
+        score_for_export(shout, ScoredData("translation", *PAIRS))
     with pytest.raises(ValueError, match="`require` must be a metric, one of"):
-        score_for_export(shout, PAIRS, "zh", ["bleu"])
+        score_for_export(shout, SHOUTED, ["bleu"])
 
 
 def test_requirements_need_data():
@@ -145,13 +230,16 @@ def test_the_callback_s_scores_are_those_of_the_evaluation_and_it_compiles_once(
     ).history
     task.save_pretrained(tmp_path / "saved")
     report, _ = evaluate_model(
-        str(tmp_path / "saved"), sources, references, ("en", "de"), metrics=["bleu", "chrf"]
+        str(tmp_path / "saved"),
+        (sources, references),
+        {"task": "translation", "languages": "en-de"},
+        metrics=["bleu", "chrf"],
     )
     assert report.hypotheses == tuple(scores.hypotheses)
     assert history["val_bleu"][-1] == report["bleu"].value
     assert history["val_chrf"][-1] == report["chrf"].value > 0
     assert len(set(history["val_chrf"])) > 1  # the weights of each epoch were read
-    (decode,) = task._translators.values()
+    (decode,) = task._functions.values()
     assert decode.experimental_get_tracing_count() == 1
 
 
@@ -200,21 +288,10 @@ def test_a_language_model_is_not_scored_on_pairs(language_model):
 
 
 class QuestionAnswering:
-    """A task that finds the first word of any context, and reads rows as the real one does."""
+    """A task that answers with the first two characters of any context."""
 
     model = types.SimpleNamespace()
-
-    def examples(self, given):
-        class Rows(list):
-            examples = [types.SimpleNamespace(texts=texts) for _, _, texts in given]
-
-        return Rows((question, context) for question, context, _ in given)
-
-    def answers(self, pairs):
-        return [
-            {"answer": context.split()[0], "no_answer_probability": 0.2, "truncated": False}
-            for _, context in pairs
-        ]
+    answers = staticmethod(first_two)
 
     def description(self):
         return {}
@@ -222,19 +299,55 @@ class QuestionAnswering:
     input_limits = description
 
 
-def test_questions_are_scored_by_the_metrics_of_their_data():
-    rows = [("who?", "Ann ran", ("Ann", "Anna")), ("谁？", "安 跑了", ("安",))]
-    card = card_for_export(QuestionAnswering(), rows, "en", ["f1>=100"], data="two")
+def scores_on(card):
     scores = json.loads(card["model_card.json"])["evaluation"]["scores"]
-    assert [(score["name"], score["value"]) for score in scores] == [
-        ("exact_match", 100),
-        ("f1", 100),
-    ]
-    rows.append(("why?", "nothing here", ()))
-    card = card_for_export(QuestionAnswering(), rows, "en", ["exact_match_squad2>=60"])
-    scores = json.loads(card["model_card.json"])["evaluation"]["scores"]
-    assert [score["name"] for score in scores] == ["exact_match_squad2", "f1_squad2"]
-    assert scores[0]["components"]["no_answer"] == 0
+    return {score["name"]: score for score in scores}
+
+
+def test_questions_are_scored_by_the_metrics_of_their_data(tmp_path):
+    card = card_for_export(QuestionAnswering(), QUESTIONS, "zh", ["f1>=100"], data="two")
+    assert {name: score["value"] for name, score in scores_on(card).items()} == {
+        "exact_match": 100,
+        "f1": 100,
+    }
+    rows = [{"text": "安娜", "answer_start": 0}]
+    paragraph = {"context": "安娜跑了。", "qas": [{"question": "谁？", "answers": rows}]}
+    paragraph["qas"].append({"question": "为什么？", "answers": [], "is_impossible": True})
+    (tmp_path / "dev.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    card = card_for_export(
+        QuestionAnswering(), tmp_path / "dev.json", "", ["exact_match_squad2>=50"]
+    )
+    scores = scores_on(card)
+    assert list(scores) == ["exact_match_squad2", "f1_squad2"]
+    assert scores["exact_match_squad2"]["components"]["no_answer"] == 0
+    pairs = [(row["question"], row["context"]) for row in QUESTIONS]
+    card = card_for_export(QuestionAnswering(), (pairs, ["安娜", "李四"]), "zh")
+    assert scores_on(card)["exact_match"]["value"] == 50
+
+
+class SentimentAnalysis:
+    """A task that finds every text good."""
+
+    model = types.SimpleNamespace()
+    answers = staticmethod(
+        lambda texts: [{"label": "好", "probabilities": [0.4, 0.6]} for _ in texts]
+    )
+
+    def description(self):
+        return {"labels": ["差", "好"], "pairs": False, "multi_label": False}
+
+    def input_limits(self):
+        return {}
+
+
+def test_a_table_s_labels_are_those_of_the_task(tmp_path, few_resamples):
+    (tmp_path / "dev.csv").write_text("label,text\n1,很好\n1,不错\n1,还行\n")  # one label alone
+    card = card_for_export(SentimentAnalysis(), tmp_path / "dev.csv", "", ["brier<=0.2"])
+    scores = scores_on(card)
+    assert scores["accuracy"]["value"] == 1
+    assert scores["brier"]["value"] == pytest.approx(0.16)
+    card = card_for_export(SentimentAnalysis(), zip(*[("很好", "好"), ("不好", 0)], strict=True))
+    assert scores_on(card)["accuracy"]["value"] == 0.5
 
 
 def test_a_task_is_evaluated_as_its_class_or_a_parent_is_called():

@@ -12,7 +12,8 @@ from rich.console import Console
 from tflm import models
 from tflm.generation import Beam, Greedy, Limits
 from tflm.tasks import Translation
-from tflm.tasks.translation import configured, default_optimizer
+from tflm.tasks.network_sizes import configured
+from tflm.tasks.sequence_to_sequence import default_optimizer
 from tflm.tasks.translation_recipes import TranslationSettings
 from tflm.tasks.translation_run import TranslationRun
 from tflm.tokenizers import SentencePieceTokenizer

@@ -12,7 +12,7 @@ from tflm.models.base import Encoder
 from tflm.models.bert import Bert, Config
 from tflm.tasks import MaskedLM, Task
 from tflm.tasks.causal_lm import default_optimizer
-from tflm.tasks.masked_lm import Candidate, train_tokenizer
+from tflm.tasks.masked_lm import Candidate
 from tflm.tokenizers import BytePairTokenizer, WordPieceTokenizer
 from tflm.training.files import load_tensors
 
@@ -251,5 +251,5 @@ def test_what_does_not_suit_is_refused(bert):
         MaskedLM(keras.Sequential(), bert.tokenizer)
     with pytest.raises(ValueError, match="`sequence_length` must be at most the model's 33.*=34"):
         bert.batches(TEXTS, training=True, sequence_length=34)
-    bare = train_tokenizer(TEXTS, 330, "bpe")
+    bare = MaskedLM.train_tokenizer(TEXTS, 330, "bpe")
     assert bare.mask_id == 4

@@ -23,6 +23,7 @@ SETTINGS = MaskedLMSettings(
     vocab_size=400,
     algorithm="char",
     sequence_length=20,
+    mask_rate=0.4,
     tokens_per_batch=100,
     warmup_steps=4,
     learning_rate=2e-2,
@@ -50,6 +51,14 @@ def test_a_run_leaves_a_finished_task(whole):
     history = json.loads((whole / "history.json").read_text())["epochs"]
     assert history[1]["loss"] < history[0]["loss"]
     assert 0.0 <= history[1]["val_masked_accuracy"] <= 1.0
+
+
+def test_the_share_of_masked_words_is_that_of_training_alone(whole):
+    task, options = MaskedLM.from_pretrained(whole / "model"), run(whole).data_options()
+    batches = task.batches(DATA["train"], training=True, **options)
+    assert (batches.rate, batches.num_masked) == (0.4, round(0.4 * 19))
+    signature = run(whole).evaluate("valid")["masked"]["masked_accuracy"].signature
+    assert "rate:0.15|" in signature
 
 
 def test_the_finished_task_is_scored_beside_guesses_on_the_same_tokens(whole):

@@ -48,6 +48,17 @@ def test_a_tokenizer_is_learned_once(tmp_path):
     assert (tmp_path / "tokenizer" / "sentencepiece.model").read_bytes() == model
 
 
+def test_documents_are_cleaned_and_pieces_of_one_text_are_not(tmp_path):
+    def run(documents):
+        settings = CausalLMSettings(documents=documents)
+        console = Console(file=io.StringIO())
+        return CausalLMRun(tmp_path / documents, {"train": [TEXT]}, settings, console, ["control"])
+
+    assert list(run("line").data["train"]) == [(TEXT,)]
+    with pytest.raises(ValueError, match="`clean` must be left out .* task='causal_lm'"):
+        run("none")
+
+
 def test_texts_are_read_from_a_file_or_a_split(tmp_path):
     (tmp_path / "test.txt").write_text(TEXT)
     for data in (tmp_path, tmp_path / "test.txt"):

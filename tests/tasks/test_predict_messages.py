@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from tflm.tasks.predict_messages import predict_messages
+from tflm.tasks.predict_messages import metadata_messages, predict_messages, signatures_of
 
 # What the classes of tensorflow-serving-api 2.21 write for the messages below.
 REQUEST = (
@@ -16,6 +16,14 @@ RESPONSE = (
     "0a1b0a0573636f7265121208011204120208022208000000bf0000a0bf0a1b0a047465787412130807120412020802"
     "4201624206e4bca6e695a60a190a097472756e6361746564120c080a1204120208025a020001121d0a06e7bfbbe8af"
     "911202080c1a0f73657276696e675f64656661756c74"
+)
+METADATA_REQUEST = "0a0c0a06e7bfbbe8af911202080c120d7369676e61747572655f646566"
+METADATA_RESPONSE = (
+    "0a0c0a06e7bfbbe8af911202080c12d8010a0d7369676e61747572655f64656612c6010a36747970652e676f6f676c"
+    "65617069732e636f6d2f74656e736f72666c6f772e73657276696e672e5369676e61747572654465664d6170128b01"
+    "0a3a0a155f5f73617665645f6d6f64656c5f696e69745f6f701221121f0a155f5f73617665645f6d6f64656c5f696e"
+    "69745f6f7012060a044e6f4f700a4d0a0f73657276696e675f64656661756c74123a0a0d0a07636f6e746578741202"
+    "10070a0e0a087175657374696f6e12021007120b0a0573636f726512021007120c0a06616e7377657212021007"
 )
 
 
@@ -67,3 +75,16 @@ def test_the_package_of_tf_serving_reads_and_writes_the_same():
 
 def test_the_classes_are_made_once():
     assert predict_messages() is predict_messages()
+
+
+def test_the_metadata_of_a_model_is_that_of_tf_serving_on_the_wire():
+    request = metadata_messages()[0]()
+    request.model_spec.name = "翻译"
+    request.model_spec.version.value = 12
+    request.metadata_field.append("signature_def")
+    assert request.SerializeToString(deterministic=True).hex() == METADATA_REQUEST
+    response = metadata_messages()[1].FromString(bytes.fromhex(METADATA_RESPONSE))
+    found = signatures_of(response)
+    assert sorted(found) == ["__saved_model_init_op", "serving_default"]
+    parse = type(tf.compat.v1.MetaGraphDef().signature_def[""]).FromString
+    assert sorted(parse(found["serving_default"]).inputs) == ["context", "question"]

@@ -1,15 +1,11 @@
-import json
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tflm.tasks.predictor import (
-    open_predictor,
-    run_languages,
-    saved_model_directory,
-    task_directory,
-)
+from tflm.tasks import QuestionAnswering, SentimentAnalysis
+from tflm.tasks.predictor import open_predictor, saved_model_directory, task_directory
 
 TEXTS = ["three one", "", "seven seven eight two", "nine"]
 
@@ -43,18 +39,6 @@ def test_the_highest_complete_version_counts(tmp_path):
     assert saved_model_directory(tmp_path / "gone") is None
 
 
-def test_a_run_knows_its_languages(tmp_path):
-    (tmp_path / "run.json").write_text(json.dumps({"languages": "en-zh", "seed": 1}))
-    assert run_languages(tmp_path) == ("en", "zh")
-
-
-def test_the_languages_of_anything_else_must_be_given(saved_task, tmp_path):
-    with pytest.raises(ValueError, match="`languages` must be given for a model that is not a run"):
-        run_languages(saved_task)
-    with pytest.raises(FileNotFoundError, match="Received: no directory .*gone"):
-        run_languages(tmp_path / "gone")
-
-
 def test_a_task_and_its_saved_model_answer_alike(saved_task, exported, trained_task, tmp_path):
     shutil.copytree(saved_task, tmp_path / "model")
     answers = [open_predictor(path)(TEXTS * 17) for path in (tmp_path, exported)]
@@ -66,3 +50,48 @@ def test_a_task_and_its_saved_model_answer_alike(saved_task, exported, trained_t
         assert type(theirs["truncated"]) is bool
     assert [answer["text"] for answer in answers[1][:4]] == trained_task(TEXTS)
     assert open_predictor(exported)([]) == []
+
+
+def save_joiner(path, *names, dtype=tf.string):
+    """A SavedModel whose answer is the text of its inputs, those of later names first."""
+    module = tf.Module()
+    specs = [tf.TensorSpec([None], dtype, name=name) for name in names]
+
+    @tf.function(input_signature=specs)
+    def join(*texts):
+        return {"answer": tf.strings.join([tf.strings.as_string(t) for t in texts[::-1]], "|")}
+
+    tf.saved_model.save(module, str(path), signatures={"serving_default": join})
+
+
+def test_a_saved_model_takes_the_fields_of_its_signature(tmp_path):
+    save_joiner(tmp_path, "question", "context")
+    predict = open_predictor(tmp_path)
+    assert predict.fields == ("question", "context")
+    rows = [("谁跑了？", "安娜跑了。"), ("", "b")] * 40  # more than are answered at once
+    assert predict(rows) == [{"answer": f"{context}|{question}"} for question, context in rows]
+    assert predict([]) == []
+
+
+def test_a_saved_model_that_takes_no_strings_is_refused(tmp_path):
+    save_joiner(tmp_path, "token_ids", dtype=tf.int32)
+    with pytest.raises(ValueError, match=r"must take strings. Received: .*takes token_ids \(int32"):
+        open_predictor(tmp_path)
+
+
+def test_a_task_names_its_fields_as_its_signature_does(trained_task):
+    rows = [("a fine film", "很好", "yes"), ("a dull film", "不好", "no")] * 9
+    changes = {"embedding_dim": 6, "hidden_dim": 9}
+    options = {"vocab_size": 310, "algorithm": "char", "changes": changes}
+    pairs = SentimentAnalysis.from_texts(rows, pairs=True, **options)
+    questions = [{"question": "谁跑了?", "context": "Ann ran.", "answers": []}] * 9
+    sizes = {"hidden_dim": 8, "num_heads": 2, "num_layers": 1}
+    options = {"vocab_size": 300, "algorithm": "char", "changes": sizes}
+    reader = QuestionAnswering.from_examples(questions, "transformer_encoder/tiny", **options)
+    for task, fields in (
+        (trained_task, ("text",)),
+        (pairs, ("text", "text_pair")),
+        (reader, ("question", "context")),
+    ):
+        served = task.served().signatures()["serving_default"]
+        assert task.fields == tuple(spec.name for spec in served.input_signature) == fields

@@ -126,8 +126,9 @@ def test_sizes_are_the_settings_or_else_the_presets(directory, tmp_path):
 
 
 def test_a_run_starts_from_the_encoder_of_another(whole, directory, tmp_path):
-    run = open_one(directory, tmp_path, start=str(whole.out), dropout=0.3)
+    run = open_one(directory, tmp_path, start=str(whole.out), dropout=0.3, accumulate=2)
     task = run.new_task()
+    assert (task.optimizer.gradient_accumulation_steps, run.monitor) == (2, ("val_f1", "max"))
     first = QuestionAnswering.from_pretrained(whole.out / "model")
     assert task.model.config.dropout == 0.3
     ours, theirs = (each.model.embedding.get_weights()[0] for each in (task, first))
@@ -155,6 +156,19 @@ def test_a_context_is_on_one_side_only():
     kept, held_out = split_contexts(examples, 0.5)
     assert "".join(each.context for each in kept) == "aabbbc"
     assert "".join(each.context for each in held_out) == "ddddd"
+
+
+def test_a_file_or_a_split_is_scored(directory):
+    settings = {"task": "question_answering", "language": "zh"}
+    for path, split in ((directory, "test"), (directory / "test.json", "")):
+        rows = QuestionAnsweringRun.open_split(path, split, settings, "raise", None)
+        data = QuestionAnsweringRun.scored_data(rows, settings)
+        assert len(data.inputs) == len(data.references) == 12
+        assert data.references[:2] == [whole_answers(directory)[0], []]
+        assert data.metric_names() == ("exact_match_squad2", "f1_squad2")
+        assert (data.fields, data.language) == (("question", "context"), "zh")
+    with pytest.raises(FileNotFoundError, match="`data` must hold valid.json or valid.json.gz"):
+        QuestionAnsweringRun.open_split(directory, "valid", settings, "raise", None)
 
 
 def test_missing_files_are_named(directory, tmp_path):

@@ -3,8 +3,10 @@ import io
 import pytest
 from rich.console import Console
 
+from tflm.eval.catalog import task_names
 from tflm.tasks.causal_lm_run import CausalLMRun
-from tflm.tasks.runs import find_run, open_run, parse_setting, run_classes
+from tflm.tasks.runs import find_run, open_run, parse_setting, run_classes, scored_by
+from tflm.tasks.training_run import TrainingRun
 from tflm.tasks.translation_run import TranslationRun
 
 CONSOLE = Console(file=io.StringIO())
@@ -22,6 +24,19 @@ def test_a_run_is_found_by_its_task_or_by_its_recipe():
 def test_no_two_tasks_have_a_recipe_of_the_same_name():
     names = [name for cls in run_classes().values() for name in cls.RECIPES]
     assert len(names) == len(set(names)) > 4
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_every_task_of_the_catalog_is_scored_on_the_data_of_a_run(task):
+    cls = scored_by(task)
+    assert task in (cls.TASK, *cls.SCORED_AS)
+    for name in ("open_split", "scored_data"):
+        assert getattr(cls, name).__func__ is not getattr(TrainingRun, name).__func__
+
+
+def test_an_unknown_task_is_not_scored():
+    with pytest.raises(ValueError, match="`task` must be one of causal_lm, .*task='masked_lm'"):
+        scored_by("masked_lm")
 
 
 @pytest.mark.parametrize("cls", run_classes().values(), ids=run_classes())
@@ -43,7 +58,7 @@ def test_settings_have_the_types_of_their_defaults():
     assert setting("algorithm=unigram") == ("algorithm", "unigram")
     with pytest.raises(ValueError, match="joint a value of type bool. Received: 'joint=maybe'"):
         setting("joint=maybe")
-    with pytest.raises(ValueError, match=r"`set` must name one of \['algorithm'.*'foo=1'"):
+    with pytest.raises(ValueError, match=r"`set` must name one of \['accumulate'.*'foo=1'"):
         setting("foo=1")
 
 

@@ -395,7 +395,7 @@ def test_the_card_says_what_it_is_and_how_good(exported):
 
 
 def test_a_task_that_falls_short_is_not_exported(trained, tmp_path):
-    wrong = [[text for text, _ in ROWS[:6]], ["positive", "negative"] * 3]
+    wrong = ([text for text, _ in ROWS[:6]], ["positive", "negative"] * 3)
     with pytest.raises(RequirementsNotMet, match="accuracy"):
         trained.export(tmp_path / "films", evaluate_on=wrong, require=["accuracy>=0.9"])
     assert not (tmp_path / "films").exists()

@@ -8,10 +8,15 @@ import pytest
 from rich.console import Console
 
 from tflm.data import BadLineReport
+from tflm.models.transformer_encoder import Config, TransformerEncoder
 from tflm.tasks import SentimentAnalysis
 from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
 from tflm.tasks.sentiment_run import SentimentRun, Unseen
+from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.checkpoint import Checkpoint, Interrupted
+from tflm.training.files import load_tensors
+from tflm.training.lora import lora_layers
+from tflm.training.weights import weights_of
 
 ROWS = [
     ("a fine film", "1"),
@@ -96,6 +101,50 @@ def test_an_interrupted_run_ends_like_one_that_was_not(whole, tmp_path, monkeypa
         np.testing.assert_allclose(array, expected, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A saved task whose encoder has attention."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    tokenizer = SentencePieceTokenizer.train((row[0] for row in ROWS), 320, "char")
+    sizes = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3, "num_layers": 1}
+    model = TransformerEncoder(Config(tokenizer.vocab_size, **sizes))
+    SentimentAnalysis(model, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def test_a_run_goes_on_with_its_lora_and_its_patience(pretrained, tmp_path):
+    settings = dataclasses.replace(
+        SETTINGS, start=str(pretrained), lora_rank=2, accumulate=2, patience=2, average_last=1
+    )
+    run(tmp_path, dataclasses.replace(settings, epochs=1)).train()
+    saved = load_tensors(tmp_path / "epochs" / "epoch-0001.safetensors")[0]
+    before = load_tensors(pretrained / "model.safetensors")[0]
+    assert {name for name in before if np.any(before[name] != saved[name])} == {
+        "block_0/attention/query_key_value/kernel",
+        "head/dense/kernel",
+        "head/dense/bias",
+    }
+
+    settings = dataclasses.replace(settings, epochs=9)
+    again = run(tmp_path, settings)
+    task = again.new_task()
+    checkpoint = Checkpoint(tmp_path / "checkpoint", task)
+    assert checkpoint.restore() and np.any(lora_layers(task.model)[0].lora_kernel_b)
+    for name, array in weights_of(task.parts).items():
+        np.testing.assert_allclose(array, saved[name], atol=1e-6)
+    assert int(task.optimizer.iterations) == checkpoint.step // 2
+
+    # One epoch is done: as many as there is patience for follow it, if nothing gets better.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SentimentRun, "monitor", ("val_tokens", "max"))
+        again.train()
+        assert "No better val_tokens in 2 epochs." in again.console.file.getvalue()
+        run(tmp_path, settings).train()
+    history = json.loads((tmp_path / "history.json").read_text())["epochs"]
+    assert len(history) == 3
+    assert load_tensors(tmp_path / "model" / "model.safetensors")[0].keys() == before.keys()
+
+
 def test_a_run_starts_from_the_encoder_of_another(whole, tmp_path):
     settings = dataclasses.replace(SETTINGS, start=str(whole), labels="", dropout=0.0)
     settings = dataclasses.replace(settings, layer_decay=0.7)
@@ -118,6 +167,16 @@ def test_several_labels_are_scored_as_sets(tmp_path):
     report = one.evaluate("test")["labels"]
     assert [score.name for score in report.scores] == ["accuracy", "f1_macro"]
     assert "subset" in report["accuracy"].signature
+
+
+def test_texts_are_cleaned_and_labels_are_not(tmp_path):
+    rows = [(" 好 ", " 差 ", "no "), ("好", "差", "yes")]
+    for pairs, expected in ((True, [("好", "差", "no ")]), (False, [("好", " 差 ", "no ")])):
+        settings = dataclasses.replace(SETTINGS, pairs=pairs)
+        clean = ["whitespace", "duplicates"]
+        out = tmp_path / str(pairs)
+        run = SentimentRun(out, {"train": rows}, settings, Console(file=io.StringIO()), clean)
+        assert list(run.data["train"]) == expected
 
 
 def test_repeated_texts_are_left_out_and_counted(tmp_path):
@@ -151,6 +210,41 @@ def test_splits_are_tables_or_folders_of_texts(tmp_path):
     assert list(data["train"]) == ROWS
     assert list(data["valid"]) == [("a fine film", "1")]
     assert list(data["test"]) == [("film 0", "0"), ("film 1", "1")]
+
+
+def scored(path, split="", **settings):
+    settings = {"task": "sentiment_analysis", "labels": ["差", "好"], **settings}
+    rows = SentimentRun.open_split(path, split, settings, "raise", BadLineReport())
+    return SentimentRun.scored_data(rows, settings)
+
+
+def test_a_table_or_a_split_is_scored_with_the_labels_names(tmp_path):
+    (tmp_path / "dev.csv").write_text("label,text\n1,很好\n差,不好\n")
+    (tmp_path / "test" / "1").mkdir(parents=True)
+    (tmp_path / "test" / "1" / "a.txt").write_text("a film")
+    data = scored(tmp_path, "valid")
+    assert (data.inputs, data.references) == (["很好", "不好"], ["好", "差"])
+    assert (data.fields, data.labels, data.reads) == (("text",), ("差", "好"), "texts")
+    assert data == scored(tmp_path / "dev.csv") == scored(tmp_path / "dev.csv", labels="差,好")
+    for folder, split in ((tmp_path, "test"), (tmp_path / "test", "")):
+        assert scored(folder, split).references == ["好"]
+    with pytest.raises(FileNotFoundError, match="`data` must hold train.tsv, .* a folder train"):
+        scored(tmp_path, "train")
+
+
+def test_pairs_and_several_labels_are_scored_as_the_model_has_them(tmp_path):
+    lines = [{"text": "一", "text_pair": "a", "label": [0, "好"]}]
+    lines.append({"text": "二", "text_pair": "b", "label": []})
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    data = scored(path, pairs=True, multi_label=True)
+    assert (data.inputs, data.references) == ([("一", "a"), ("二", "b")], [["差", "好"], []])
+    assert (data.fields, data.reads) == (("text", "text_pair"), "label sets")
+    assert data == scored(path, pairs=True)  # a server does not say
+    with pytest.raises(ValueError, match="must have one label a text .*Received: 差, 好 of '一'"):
+        scored(path, pairs=True, multi_label=False)
+    with pytest.raises(ValueError, match="`labels` must be given, .*data with numbers.*label 0"):
+        scored(path, pairs=True, labels=[])
 
 
 def test_the_real_recipes_read_what_their_readmes_say(shared_data):

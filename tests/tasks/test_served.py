@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tflm.tasks import served
+from tflm.tasks.input_rows import QUESTION
 from tflm.tasks.predict_messages import predict_messages
-from tflm.tasks.predictor import open_predictor, run_languages
 from tflm.tasks.served import is_address, open_served
 
 TEXTS = ["hello", "", "北京 “引号” \\ \n"] * 25  # more than are sent at once
@@ -52,7 +52,11 @@ class FakeServing(http.server.BaseHTTPRequestHandler):
         self.paths.append(self.path)
         assert method == "predict"
         rows = body.get("instances")
-        texts = [row["text"] for row in rows] if rows is not None else body["inputs"]["text"]
+        if rows is None:
+            names = body["inputs"]
+            rows = [dict(zip(names, row, strict=True)) for row in zip(*names.values(), strict=True)]
+        texts = ["|".join(row.values()) for row in rows]
+        rows = body.get("instances")
         answers = [answer(text) for text in texts]
         columns = {key: [row[key] for row in answers] for key in ("text", "score", "truncated")}
         status, value = 200, {"predictions": answers} if rows else {"outputs": columns}
@@ -133,8 +137,11 @@ def grpc_address():
         if spec.name == "slow":
             time.sleep(0.5)
         tensor_class = type(tf.make_tensor_proto(0))
-        tensor = tf.make_ndarray(tensor_class.FromString(request.inputs["text"]))
-        answers = [answer(text.decode()) for text in tensor.tolist()]
+        tensors = (
+            tf.make_ndarray(tensor_class.FromString(request.inputs[name])).tolist()
+            for name in sorted(request.inputs, reverse=True)
+        )
+        answers = [answer(b"|".join(row).decode()) for row in zip(*tensors, strict=True)]
         if spec.version.value or spec.version_label:
             answers = [
                 {**row, "text": f"{spec.version.value}{spec.version_label}"} for row in answers
@@ -176,11 +183,19 @@ def test_a_rest_server_answers_in_rows_or_columns(rest, name):
 
 
 def test_a_single_output_has_no_name_in_rows_or_columns(rest):
-    assert open_predictor(f"{rest}/single/")(["ab"]) == [{"text": "ba"}]
-    assert served._columns(f"{rest}/single:predict", ["ab", "北京"], {}) == [
+    assert open_served(f"{rest}/single/")(["ab"]) == [{"text": "ba"}]
+    assert served._columns(f"{rest}/single:predict", {"text": ["ab", "北京"]}, {}) == [
         {"text": "ba"},
         {"text": "京北"},
     ]
+
+
+def test_a_model_of_two_inputs_is_given_both(rest, grpc_address):
+    rows = [("谁？", "安娜 “跑”了"), ("Who?", "")] * 35  # more than are sent at once
+    expected = [answer(f"{question}|{context}") for question, context in rows]
+    for address in (f"{rest}/m", f"{rest}/scalar", f"{grpc_address}/m"):
+        assert open_served(address, fields=QUESTION)(rows) == expected
+    assert open_served(f"{grpc_address}/m", fields=QUESTION)([]) == []
 
 
 def test_a_signature_may_be_asked_for(rest, grpc_address):
@@ -290,5 +305,3 @@ def test_a_missing_grpcio_names_the_extra(monkeypatch):
 def test_addresses_are_told_from_paths(tmp_path):
     assert is_address("grpc://localhost:8500/m") and is_address("https://h/v1/models/m")
     assert not is_address(tmp_path) and not is_address("runs/http")
-    with pytest.raises(ValueError, match="`languages` must be given .* Received: http://h/v1"):
-        run_languages("http://h/v1/models/m")

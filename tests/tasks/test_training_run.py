@@ -14,6 +14,8 @@ class Plan:
 
     preset: str = "gpt2/tiny"
     epochs: int = 3
+    patience: int = 0
+    accumulate: int = 1
     average_last: int = 1
     seed: int = 1
     dtype: str = "float32"
@@ -36,6 +38,7 @@ def make(out, data=DATA, **changes):
 def test_a_directory_belongs_to_the_run_that_trained_in_it(tmp_path):
     make(tmp_path, dtype="bfloat16")
     (tmp_path / "checkpoint").touch()
+    make(tmp_path, data={**DATA, "valid": ["text"]}, dtype="bfloat16", epochs=7, patience=2)
     make(tmp_path, dtype="bfloat16", epochs=7)
     assert json.loads((tmp_path / "run.json").read_text())["epochs"] == 7
     with pytest.raises(
@@ -55,6 +58,50 @@ def test_a_setting_younger_than_the_run_has_its_default(tmp_path):
         make(tmp_path, younger=6)
 
 
+class TextRun(Run):
+    """What has rows of one text."""
+
+    def texts_of_rows(self):
+        return 1, ""
+
+
+def test_a_run_says_what_its_cleaning_did_before_it_trains(tmp_path):
+    console = Console(file=io.StringIO())
+    rows = {"train": ["茶 ", "茶", "tea"], "valid": [" 茶", "茶"], "test": [" 茶"]}
+    run = TextRun(tmp_path, rows, Plan(), console, ["whitespace", "duplicates"])
+    assert list(run.data["train"]) == [("茶",), ("tea",)]
+    assert list(run.validation_data) == [("茶",), ("茶",)]
+    assert (run.data["valid"], run.data["test"]) == (rows["valid"], rows["test"])
+    with pytest.raises(NotImplementedError):
+        run.train()
+    assert "kept 2 of 3 examples.\n  whitespace: 1 changed, 0 dropped\n" in console.file.getvalue()
+    counts = json.loads((tmp_path / "cleaning.json").read_text())
+    assert counts == run.cleaned.counts()
+    assert counts["steps"][1] == {"step": "duplicates", "changed": 0, "dropped": 1}
+
+
+def test_a_run_goes_on_only_with_the_same_cleaning(tmp_path):
+    def start(*clean):
+        return TextRun(tmp_path, DATA, Plan(), Console(file=io.StringIO()), clean)
+
+    start("length", "unicode")
+    saved = ["length:min=1,max=1000,unit=characters", "unicode:form=NFC"]
+    assert json.loads((tmp_path / "run.json").read_text())["clean"] == saved
+    (tmp_path / "checkpoint").touch()
+    start("length:max=1000", "unicode")
+    for clean in ((), ("unicode", "length"), ("length:max=999", "unicode")):
+        with pytest.raises(ValueError, match="`out` must be .* clean: .*'length:min=1,max=1000"):
+            start(*clean)
+
+
+def test_cleaning_is_refused_where_examples_are_not_rows_of_texts(tmp_path):
+    with pytest.raises(ValueError, match="`clean` must be left out where examples .* task=''"):
+        Run(tmp_path / "out", DATA, Plan(), Console(file=io.StringIO()), ["unicode"])
+    with pytest.raises(ValueError, match="`clean` must leave examples to learn from"):
+        TextRun(tmp_path / "out", DATA, Plan(), Console(file=io.StringIO()), ["length:min=9"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_never_trained_binds_nobody(tmp_path):
     make(tmp_path)
     (tmp_path / "tokenizer").mkdir()
@@ -67,12 +114,14 @@ def test_what_cannot_train_leaves_nothing_behind(tmp_path):
         make(tmp_path / "out", preset="gpt2/pico")
     with pytest.raises(ValueError, match="`data` must hold examples. Received: none in split 'v'"):
         make(tmp_path / "out", data={**DATA, "v": []})
+    with pytest.raises(ValueError, match="`patience` must be 0 without .*patience=2, splits .'tr"):
+        make(tmp_path / "out", patience=2)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_a_subclass_must_say_is_asked_for(tmp_path):
     run = make(tmp_path)
-    assert run.callbacks(None) == []
+    assert run.callbacks(None) == [] and run.monitor == ("val_loss", "min")
     for call, arguments in (
         (run.new_task, ()),
         (run.data_options, ()),

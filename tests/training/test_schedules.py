@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tflm.training.schedules import InverseSquareRoot
+from tflm.training.schedules import InverseSquareRoot, PerUpdate
 
 STEPS = [1, 2, 10, 3999, 4000, 4001, 16000, 100_000]
 
@@ -53,3 +53,11 @@ def test_warm_up_takes_an_update_at_least():
     expected = "`warmup_steps` must be at least 1. Received: warmup_steps=0"
     with pytest.raises(ValueError, match=expected):
         InverseSquareRoot(1e-3, warmup_steps=0)
+
+
+def test_a_schedule_of_updates_holds_still_over_their_batches():
+    schedule = PerUpdate(InverseSquareRoot(1.0, 4), 3)
+    rates = [float(schedule(step)) for step in range(9)]
+    assert rates == pytest.approx([0.25] * 3 + [0.5] * 3 + [0.75] * 3)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert (again.schedule.warmup_steps, again.batches) == (4, 3)

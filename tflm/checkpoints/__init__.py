@@ -45,6 +45,7 @@ run `tests/checkpoints/make_fixtures.py NAME` once, and write `tests/checkpoints
 test_NAME.py` for what is peculiar; reading, writing, refusing and parity are tested for every case.
 """
 
+from tflm.checkpoints.chat_template import ChatTemplate, load_chat_template
 from tflm.checkpoints.loading import (
     CONFIG_FILES,
     Checkpoint,
@@ -57,9 +58,11 @@ from tflm.checkpoints.saving import convert, save_pretrained
 
 __all__ = [
     "CONFIG_FILES",
+    "ChatTemplate",
     "Checkpoint",
     "convert",
     "from_pretrained",
+    "load_chat_template",
     "load_model",
     "load_tokenizer",
     "open_checkpoint",

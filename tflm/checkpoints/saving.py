@@ -17,6 +17,7 @@ from keras import ops
 from tflm import models
 from tflm.checkpoints import backbones, families
 from tflm.checkpoints.assembly import path_of
+from tflm.checkpoints.chat_template import load_chat_template, save_chat_template
 from tflm.checkpoints.hub import GENERATION_FILE, TOKENIZER_FILES
 from tflm.checkpoints.loading import (
     CONFIG_FILE,
@@ -86,8 +87,9 @@ def convert(
 ) -> Model:
     """Writes a public checkpoint as a model of this zoo, or the other way round.
 
-    The tokenizer comes along where there is one, in the files that the format has for it; with
-    them, in the transformers library's format, the source's settings of `generate`.
+    The tokenizer comes along where there is one, and its chat template, in the files that the
+    format has for them; with them, in the transformers library's format, the source's settings of
+    `generate`.
 
     Args:
         source: as in `load_model`, but no object.
@@ -110,6 +112,8 @@ def convert(
         tokenizer = None
     model = load_model(source, revision)
     save_pretrained(model, directory, tokenizer, format)
+    if format == "tflm" and (template := load_chat_template(source, revision)) is not None:
+        save_chat_template(template, directory)
     if format == "huggingface" and not backbones.is_preset(os.fspath(source)):
         origin = locate(source, revision, weights=False)
         for path in (origin / name for name in (GENERATION_FILE, *TOKENIZER_FILES)):

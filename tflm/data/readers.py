@@ -17,6 +17,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 Row = tuple[str, ...]
 PathLike = str | os.PathLike[str]
@@ -228,12 +229,9 @@ class JsonLines(_Source):
 
     def _row(self, line: str, number: int) -> Row | BadLine:
         path = self.paths[0]
-        try:
-            record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            return BadLine(str(path), number, "expected a JSON object.", repr(line))
+        record = json_object(line, path, number)
+        if isinstance(record, BadLine):
+            return record
         for field in self.fields:
             if not isinstance(record.get(field), str):
                 reason = f"expected a string in field {field!r}."
@@ -275,3 +273,14 @@ def _lines(path: Path) -> Iterator[bytes]:
                 yield line.removesuffix(b"\n").removesuffix(b"\r")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadLine(str(path), number + 1, "expected a whole gzip file.") from error
+
+
+def json_object(line: str, path: Path, number: int) -> dict[str, Any] | BadLine:
+    """The object that a line of JSON lines holds, or what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        record = None
+    if isinstance(record, dict):
+        return record
+    return BadLine(str(path), number, "expected a JSON object.", repr(line))

@@ -8,7 +8,6 @@ skipped and counted with `on_bad="skip"`.
 """
 
 import csv
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from tflm.data.readers import (
     _lines,
     _Source,
     _text,
+    json_object,
 )
 
 _ENDINGS = {"csv": ",", "tsv": "\t", "txt": "\t"}
@@ -176,12 +176,9 @@ class JsonTable(_Source):
 
     def _row(self, line: str, number: int) -> Row | BadLine:
         path = self.paths[0]
-        try:
-            record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            return BadLine(str(path), number, "expected a JSON object.", repr(line))
+        record = json_object(line, path, number)
+        if isinstance(record, BadLine):
+            return record
         values: list[str] = []
         for column in self.columns:
             value: Any = record.get(column)

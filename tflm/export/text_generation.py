@@ -7,12 +7,16 @@ windows, `T` tokens of the longest of them.
 
 import contextlib
 import functools
+import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from tflm.export.constants import Constants
 from tflm.generation import Beam, Greedy, Limits, Sample, generate
+from tflm.generation.stopping import StopStrings, stop_strings
+from tflm.tokenizers.spelling import spelling
 
 # Logits in memory at once when texts are scored; 4 bytes each.
 _LOGITS_AT_ONCE = 1 << 25
@@ -55,11 +59,12 @@ class TextGenerator(tf.Module):
         max_prompt_length: tokens read of a prompt, `begin_id` included: the last ones of a longer
             prompt, which is reported as `truncated`.
         context_length: `L`; `None` where nothing bounds it.
+        stop: strings that end a text, and are not in it.
         freeze: whether the weights that decoding multiplies become constants of the graph: faster
             on a CPU, slower to load.
 
     Raises:
-        ValueError: `freeze` is asked for weights too large for a graph.
+        ValueError: `freeze` is asked for weights too large for a graph, or a stop string is empty.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class TextGenerator(tf.Module):
         limits: Limits,
         max_prompt_length: int,
         context_length: int | None = None,
+        stop: Sequence[str] = (),
         freeze: bool = False,
     ):
         super().__init__()
@@ -93,6 +99,11 @@ class TextGenerator(tf.Module):
         self.limits = limits
         self.max_prompt_length = max_prompt_length
         self.context_length = context_length
+        self._stop = None
+        if stop := stop_strings(stop):
+            surplus = [b""] * (self.vocab_size - tokenizer.vocab_size)
+            self._stop = StopStrings(stop, *(each + surplus for each in spelling(tokenizer)))
+        self._from_stop = f"(?s)(?:{'|'.join(map(re.escape, stop))}).*"
 
     def continuations(self, texts: Any, seed: Any = None) -> dict[str, Any]:
         """Strings `(B,)` -> what may follow each.
@@ -103,7 +114,8 @@ class TextGenerator(tf.Module):
 
         Returns:
             `text` string `(B, n)` and `score` float32 `(B, n)`, best first, the prompt excluded;
-            `finished` boolean `(B,)`: the best one ended, rather than reached the limit;
+            `finished` boolean `(B,)`: the best one ended, by itself or before a stop string,
+            rather than reached the limit;
             `truncated` boolean `(B,)`: the prompt was longer than `max_prompt_length`.
         """
         count = tf.shape(texts)[0]
@@ -112,10 +124,10 @@ class TextGenerator(tf.Module):
         texts = tf.concat([texts, tf.fill([missing], "")], axis=0)
         if seed is not None:
             seed = tf.concat([seed, tf.zeros([missing], seed.dtype)], axis=0)
-        prompts, cut = self._prompts(texts)  # ragged (B, None)
+        prompts, cut = self.prompts(texts)  # ragged (B, None)
         prompt_ids, padding_mask = pad_left(prompts, self.pad_id)  # (B, P)
         generated = generate(
-            self._decode,
+            self.decode,
             self._start(padding_mask, self.context_length),
             prompt_ids,
             strategy=self.strategy,
@@ -123,6 +135,8 @@ class TextGenerator(tf.Module):
             eos_id=self.end_id,
             pad_id=self.pad_id,
             seed=seed,
+            stop=self._stop,
+            stop_states=None if self._stop is None else self._stop.start(prompts[:, 1:]),
         )
         shape = tf.shape(generated.token_ids)  # (B, n, L)
         ragged: Any = tf.RaggedTensor  # its constructors are unknown to type checkers
@@ -131,15 +145,21 @@ class TextGenerator(tf.Module):
             lengths=tf.reshape(generated.lengths, [-1]),
         )
         read = tf.gather(prompts[:, 1:], tf.repeat(tf.range(shape[0]), shape[1]))
-        text = tf.reshape(self._continuation(read, written), shape[:2])  # (B, n)
+        text = tf.reshape(self.continuation(read, written), shape[:2])  # (B, n)
+        finished = generated.finished[:, 0]  # (B,)
+        if self._stop is not None:
+            whole = text
+            text = tf.strings.regex_replace(text, self._from_stop, "", replace_global=False)
+            # A stop string of U+FFFD, which stands for bytes of no character, is found here only.
+            finished |= text[:, 0] != whole[:, 0]
         return {
             "text": text[:count],
             "score": generated.scores[:count],
-            "finished": generated.finished[:count, 0],
+            "finished": finished[:count],
             "truncated": cut[:count],
         }
 
-    def _prompts(self, texts: Any) -> tuple[Any, Any]:
+    def prompts(self, texts: Any) -> tuple[Any, Any]:
         """Strings `(B,)` -> `begin_id` and their last tokens, ragged; and which were cut."""
         ids = self._tokenize(texts)
         most = self.max_prompt_length - 1
@@ -150,7 +170,7 @@ class TextGenerator(tf.Module):
     def _tokenize(self, texts: Any) -> Any:
         return self.tokenizer.tokenize(tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8"))
 
-    def _continuation(self, read: Any, written: Any) -> Any:
+    def continuation(self, read: Any, written: Any) -> Any:
         """The text of `written` after `read`: ragged ids of as many rows -> strings.
 
         A token's text depends on what stands before it: a space at the start of a text is none.
@@ -164,7 +184,7 @@ class TextGenerator(tf.Module):
         """Inside, weights are read as constants where they are frozen."""
         return self._constants.scope() if self._constants else contextlib.nullcontext()
 
-    def _decode(self, token_ids: Any, cache: dict, index: Any = 0) -> tuple[Any, dict]:
+    def decode(self, token_ids: Any, cache: dict, index: Any = 0) -> tuple[Any, dict]:
         """The model's step."""
         with self._scope():
             return self._model_decode(token_ids, cache, index)

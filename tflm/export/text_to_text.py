@@ -31,7 +31,13 @@ class EncoderDecoder(Protocol):
         """Token ids and mask `(B, S)` -> memory `(B, S, D)`."""
         ...
 
-    def start(self, memory: Any, padding_mask: Any, max_length: int | None = None) -> dict:
+    def start(
+        self,
+        memory: Any,
+        padding_mask: Any,
+        max_length: int | None = None,
+        token_ids: Any = None,
+    ) -> dict:
         """Memory `(B, S, D)` -> the cache of an empty target."""
         ...
 
@@ -53,8 +59,9 @@ class TextToText(tf.Module):
         limits: length limits of what is written, in tokens.
         max_source_length: tokens read of a text, end token included; what is longer is cut and
             reported as `truncated`.
-        max_length_ratio: also limits what is written to this many tokens per token read, and 20;
-            a model that does not find an end is stopped early, and reported as `truncated`.
+        max_length_ratio: also limits what is written to this many tokens per token read; a model
+            that does not find an end is stopped early, and reported as `truncated`.
+        extra_length: tokens that `max_length_ratio` allows on top of these.
         seed: seed of sampling.
         freeze: whether the weights that decoding multiplies become constants of the graph: faster
             on a CPU, slower to load.
@@ -74,6 +81,7 @@ class TextToText(tf.Module):
         limits: Limits,
         max_source_length: int,
         max_length_ratio: float | None = None,
+        extra_length: int = 0,
         seed: int = 0,
         freeze: bool = False,
     ):
@@ -92,6 +100,7 @@ class TextToText(tf.Module):
         self.limits = limits
         self.max_source_length = max_source_length
         self.max_length_ratio = max_length_ratio
+        self.extra_length = extra_length
         self.seed = seed
         self._source_start = special_ids(source_tokenizer, model.SOURCE_START)
         self._target_start = special_ids(target_tokenizer, model.TARGET_START)
@@ -119,7 +128,7 @@ class TextToText(tf.Module):
         prompt = repeated(self._target_start, tf.shape(token_ids)[0])  # (B, P)
         generated = generate(
             self._decode,
-            self._start(memory, padding_mask, self.limits.max_length),
+            self._start(memory, padding_mask, self.limits.max_length, token_ids),
             prompt,
             strategy=strategy or self.strategy,
             limits=self.limits,
@@ -128,6 +137,7 @@ class TextToText(tf.Module):
             seed=self.seed,
             max_lengths=self._max_lengths(padding_mask),
             blocked_ids=self._never_written,
+            num_forced=len(self._target_start) - 1,
         )
         shape = tf.shape(generated.token_ids)  # (B, n, L)
         flat = tf.reshape(generated.token_ids, [shape[0] * shape[1], shape[2]])
@@ -159,7 +169,7 @@ class TextToText(tf.Module):
         if self.max_length_ratio is None:
             return None
         read = tf.reduce_sum(tf.cast(padding_mask, tf.float32), axis=1)  # (B,)
-        return tf.cast(read * self.max_length_ratio, tf.int32) + 20
+        return tf.cast(read * self.max_length_ratio, tf.int32) + self.extra_length
 
     def log_probability(self, sources: Any, targets: Any) -> dict[str, Any]:
         """Scores given targets: strings `(B,)`, strings `(B,)`.
@@ -181,7 +191,7 @@ class TextToText(tf.Module):
         begin = repeated(self._target_start, tf.shape(labels)[0])  # (B, P)
         inputs = tf.concat([begin, labels[:, :-1]], axis=1)  # (B, P - 1 + T)
         memory = self._encode(token_ids, padding_mask)
-        cache = self._start(memory, padding_mask, self.limits.max_length)
+        cache = self._start(memory, padding_mask, self.limits.max_length, token_ids)
         logits, _ = self._decode(inputs, cache, 0)
         logits = logits[:, len(self._target_start) - 1 :]  # (B, T, V)
         log_probabilities = -tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -280,7 +290,8 @@ def _output_weights(model: EncoderDecoder) -> dict[str, Any]:
     """The weights of the logits as NumPy arrays, by name, with a bias."""
     one = tf.ones([1, 1], tf.int32)
     mask = tf.cast(one, tf.bool)
-    weights = model.start(model.encode(one, mask, training=False), mask).get("weights", {})
+    cache = model.start(model.encode(one, mask, training=False), mask, token_ids=one)
+    weights = cache.get("weights", {})
     found = {name: value.numpy() for name, value in weights.items()}
     if "output" in found and "bias" not in found:
         # Too small to change a logit, and not zero: a graph optimiser leaves out what adds zero,

@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 _NUMBERED = re.compile(r"(.*)_(\d+)$")  # block_3, decoder_block_0, forward_1
-_NOT_DECAYED = ("bias", "scale", "offset")
+NOT_DECAYED = ("bias", "scale", "offset")
 
 
 def depths(parts: Mapping[str, Any]) -> dict[str, int]:
@@ -107,7 +107,7 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         """Makes the state for the weights."""
         super().build(variables)
         self._layers = [
-            (self.depths.get(each.path, self.top), each.name not in _NOT_DECAYED)
+            (self.depths.get(each.path, self.top), each.name not in NOT_DECAYED)
             for each in variables
         ]
 

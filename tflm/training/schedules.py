@@ -43,3 +43,34 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
+
+
+@keras.saving.register_keras_serializable("tflm")
+class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of updates for an optimizer that makes one of several batches.
+
+    With `gradient_accumulation_steps` Keras's optimizers tell a schedule how many batches there
+    were.
+
+    Args:
+        schedule: the rate by the number of updates done.
+        batches: batches to an update.
+    """
+
+    def __init__(self, schedule: Any, batches: int):
+        self.schedule = schedule
+        self.batches = batches
+
+    def __call__(self, step: Any) -> Any:
+        """The rate after `step` batches."""
+        return self.schedule(ops.floor_divide(step, self.batches))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "batches": self.batches}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PerUpdate":
+        """The inverse of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["batches"])

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tflm.training.files import load_tensors, save_tensors
+from tflm.training.lora import is_lora, kernel_of, lora_layers, merged_kernel
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
-    """The weights of a Keras model by path, seeds and metrics left out.
+    """The weights of a Keras model by path, seeds and metrics left out and LoRA merged.
 
     Args:
         model: a built `keras.Model` or layer, or several by prefix.
@@ -23,11 +24,15 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     Returns:
         Arrays by variable path, without the model's own name in front.
     """
-    return {name: np.asarray(weight) for name, weight in _named(model).items()}
+    adapted = {id(kernel_of(layer)): layer for layer in _adapted(model)}
+    return {
+        name: merged_kernel(adapted[id(weight)]) if id(weight) in adapted else np.asarray(weight)
+        for name, weight in _named(model).items()
+    }
 
 
 def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
-    """Puts named arrays into a model.
+    """Puts named arrays into a model; a layer with LoRA starts anew from its own.
 
     Raises:
         ValueError: names or shapes disagree; the message lists every one.
@@ -45,6 +50,8 @@ def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
         raise ValueError(f"`weights` must match the model's weights. Received:\n  {lines}")
     for name, weight in own.items():
         weight.assign(weights[name].reshape(weight.shape))
+    for layer in _adapted(model):
+        layer.lora_kernel_b.assign(np.zeros(layer.lora_kernel_b.shape))
 
 
 def save_weights(model: Any, path: str | os.PathLike) -> None:
@@ -116,13 +123,21 @@ def moving_average(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
+def _parts(model: Any) -> Mapping[str, Any]:
+    return model if isinstance(model, Mapping) else {"": model}
+
+
 def _named(model: Any) -> dict[str, Any]:
-    parts = model if isinstance(model, Mapping) else {"": model}
     return {
         prefix + weight.path.removeprefix(f"{part.name}/"): weight
-        for prefix, part in parts.items()
+        for prefix, part in _parts(model).items()
         for weight in part.weights
+        if not is_lora(weight)
     }
+
+
+def _adapted(model: Any) -> list[Any]:
+    return [layer for part in _parts(model).values() for layer in lora_layers(part)]
 
 
 def _stored(shape: tuple[int, ...]) -> tuple[int, ...]:

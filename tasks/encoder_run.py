@@ -1,0 +1,85 @@
+"""What runs share that put a head on an encoder: a fresh one, or another run's."""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from tflm import models, tokenizers
+from tflm.models.base import Encoder
+from tflm.tasks.starting import changed, open_start, restarted
+from tflm.tasks.training_run import TrainingRun
+from tflm.tokenizers import Tokenizer
+from tflm.training.lora import add_lora
+
+
+class EncoderRun(TrainingRun):
+    """Trains a head together with an encoder.
+
+    Its `Settings` have `start` (whose encoder and tokenizer training starts from instead of fresh
+    ones, see `tflm.tasks.starting`), `lora_rank` and `lora_alpha` (where the rank is not 0, only
+    LoRA of the encoder's attention learns, and the head), `vocab_size` and `algorithm` too.
+
+    Attributes:
+        SIZES: settings that are sizes of the network; 0 leaves the preset's.
+        RATES: settings that are rates of the network.
+
+    Raises:
+        ValueError: there is LoRA without a start.
+    """
+
+    SIZES: ClassVar[tuple[str, ...]]
+    RATES: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        out: pathlib.Path,
+        data: Mapping[str, Any],
+        settings: Any,
+        console: Console,
+        clean: Sequence[str] = (),
+    ):
+        if settings.lora_rank and not settings.start:
+            raise ValueError(
+                "`lora_rank` must be 0 without `start`: fresh weights would never learn. "
+                f"Received: lora_rank={settings.lora_rank}"
+            )
+        super().__init__(out, data, settings, console, clean)
+
+    def train_tokenizer(self) -> Tokenizer:
+        """A tokenizer learned from the training data."""
+        raise NotImplementedError
+
+    def encoder(self) -> tuple[Any, Tokenizer]:
+        """The network that training starts from, and its tokenizer."""
+        settings = self.settings
+        if not settings.start:
+            return self._fresh()
+        found, (tokenizer, *_) = open_start(settings.start, Encoder, self.TASK)
+        model = restarted(found, self._rates(), settings.dtype)
+        if settings.lora_rank:
+            layers = add_lora(model, settings.lora_rank, alpha=settings.lora_alpha or None)
+            learn = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+            self.print(
+                f"LoRA of rank {settings.lora_rank} in {len(layers)} layers: "
+                f"{learn:,} weights learn."
+            )
+        return model, tokenizer
+
+    def _fresh(self) -> tuple[Any, Tokenizer]:
+        """A network with fresh weights, and the run's own tokenizer."""
+        settings, folder = self.settings, self.out / "tokenizer"
+        if not folder.is_dir():
+            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
+            self.train_tokenizer().save(folder)
+        tokenizer = tokenizers.load(folder)
+        network, config = models.find(settings.preset)
+        sizes = {name: getattr(settings, name) for name in self.SIZES if getattr(settings, name)}
+        sizes |= {"vocab_size": tokenizer.vocab_size}
+        config = changed(config, self._rates() | sizes)
+        return network(config, dtype=settings.dtype), tokenizer
+
+    def _rates(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in self.RATES}

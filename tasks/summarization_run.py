@@ -1,0 +1,158 @@
+"""A summarization model's training run; see `tflm.tasks.training_run` for its directory."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from tflm.data import BadLineReport, open_table
+from tflm.eval import ROUGE, Metric, metrics_for
+from tflm.eval.baselines import Baseline, baselines_for
+from tflm.generation import Limits
+from tflm.tasks.scored_data import ScoredData, sides
+from tflm.tasks.sequence_to_sequence_run import SequenceToSequenceRun
+from tflm.tasks.sources import SPLITS, EveryNth, find_table, recipe_file
+from tflm.tasks.summarization import Summarization
+from tflm.tasks.summarization_recipes import RECIPES, SummarizationRecipe, SummarizationSettings
+
+_ENDINGS = ("jsonl", "tsv", "csv")
+
+
+class SummarizationRun(SequenceToSequenceRun):
+    """Trains a summarization model on texts and their summaries."""
+
+    TASK = "summarization"
+    TASK_CLASS = Summarization
+    Settings = SummarizationSettings
+    RECIPES = RECIPES
+    SCORED_WITH: ClassVar[Mapping[str, bool]] = {"languages": False}
+
+    @classmethod
+    def recipe_data(
+        cls,
+        recipe: SummarizationRecipe,
+        directory: pathlib.Path,
+        on_bad: str,
+        report: BadLineReport,
+    ) -> dict[str, Any]:
+        """Texts and summaries by split."""
+        data: dict[str, Any] = {}
+        for split, name in recipe.files.items():
+            path = recipe_file(directory, name, recipe.name)
+            data[split] = _open(path, vars(recipe.settings), on_bad, report)
+        if recipe.holdout:
+            rows = data["train"]
+            data["train"] = EveryNth(rows, recipe.holdout, others=True)
+            data["valid"] = EveryNth(rows, recipe.holdout)
+        return data
+
+    @classmethod
+    def directory_data(
+        cls,
+        directory: pathlib.Path,
+        settings: SummarizationSettings,
+        on_bad: str,
+        report: BadLineReport,
+    ) -> dict[str, Any]:
+        """Texts and summaries by split: `train.jsonl`, `train.tsv` or `train.csv`, or with `.gz`.
+
+        "valid" (or "val" or "dev") and "test" are optional.
+        """
+        found = {split: find_table(directory, split, _ENDINGS) for split in SPLITS}
+        if found["train"] is None:
+            raise _no_split(directory, "train")
+        return {
+            split: _open(path, vars(settings), on_bad, report)
+            for split, path in found.items()
+            if path is not None
+        }
+
+    @classmethod
+    def open_split(
+        cls,
+        path: pathlib.Path,
+        split: str,
+        settings: Mapping[str, Any],
+        on_bad: str,
+        report: BadLineReport,
+    ) -> Any:
+        """Texts and summaries of a file, or of one split."""
+        found = find_table(path, split, _ENDINGS) if path.is_dir() else path
+        if found is None:
+            raise _no_split(path, split)
+        return _open(found, settings, on_bad, report)
+
+    @classmethod
+    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
+        """Texts, and their summaries."""
+        texts, summaries = sides(examples)
+        language = settings.get("languages", "").rpartition("-")[2] or settings.get("language", "")
+        return ScoredData(settings["task"], texts, summaries, language=language)
+
+    def texts_of_rows(self) -> tuple[int, str]:
+        """Text and summary, in one language."""
+        return 2, f"{self.settings.language}-{self.settings.language}"
+
+    @property
+    def answer_language(self) -> str:
+        """Code of the summaries' language."""
+        return self.settings.language
+
+    @property
+    def title(self) -> str:
+        """The task and its language."""
+        return f"summarization {self.settings.language}"
+
+    def sample_metric(self) -> Metric:
+        """ROUGE-1."""
+        return ROUGE("rouge1", self.answer_language)
+
+    def metrics(self) -> list[Metric]:
+        """ROUGE-1, 2, L and Lsum, and lengths."""
+        return metrics_for("summarization", self.answer_language)
+
+    def baselines(self) -> Sequence[Baseline]:
+        """The first sentence, the first three, and the longest."""
+        return baselines_for("summarization")
+
+    def vocabulary_options(self) -> dict[str, Any]:
+        """What must not be cut into pieces."""
+        return {"user_symbols": tuple(self.settings.symbols.split())}
+
+    def data_options(self) -> dict[str, Any]:
+        """Batches by the tokens of the texts, which are cut."""
+        settings = self.settings
+        return {
+            "tokens_per_batch": settings.tokens_per_batch,
+            "max_source_length": settings.max_source_length,
+            "max_length": settings.max_length,
+            "seed": settings.seed,
+        }
+
+    def task_options(self) -> dict[str, Any]:
+        """Lengths and penalties besides the beam."""
+        settings = self.settings
+        return {
+            **super().task_options(),
+            "limits": Limits(
+                max_length=settings.max_length,
+                min_length=settings.min_length,
+                no_repeat_ngram_size=settings.no_repeat_ngram_size,
+                coverage_penalty=settings.coverage_penalty,
+            ),
+            "max_source_length": settings.max_source_length,
+            "max_length_ratio": settings.max_length_ratio or None,
+        }
+
+
+def _open(
+    path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
+) -> Any:
+    columns = tuple(settings.get(name, name) for name in ("document", "summary"))
+    return open_table(path, columns, on_bad=on_bad, report=report)
+
+
+def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"`data` must hold {split}.jsonl, {split}.tsv or {split}.csv, plain or .gz. "
+        f"Received: {directory}"
+    )
