@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from tflm import checkpoints
-from tflm.export import new_version, save
+from tflm.export import WARMUP_TEXTS, new_version, save
 from tflm.tasks.input_rows import TEXT
 from tflm.training.files import write_atomically
 from tflm.training.lora import has_lora
@@ -338,12 +338,14 @@ class Task(keras.Model):
         *,
         dtype: str | None = None,
         freeze: bool = False,
+        warmup: Sequence[str] = WARMUP_TEXTS,
         **options: Any,
     ) -> pathlib.Path:
         """Writes a SavedModel for TF Serving, strings in and strings out; LoRA is merged there.
 
         Which signatures it has, `served` says. `assets.extra/model_card.json` says what the model
-        is and, when it is evaluated first, how good.
+        is and, when it is evaluated first, how good; `tf_serving_warmup_requests` beside it makes
+        the server's first request as fast as the others.
 
         Args:
             directory: the model's directory; versions are numbered directories inside.
@@ -352,6 +354,8 @@ class Task(keras.Model):
                 task's own by default.
             freeze: write the weights that decoding multiplies as constants of the graph: answers
                 are faster, the first request slower.
+            warmup: texts as users send them, with which the model is tried and a server warms up;
+                none leaves both out.
             **options: `evaluate_on`, `target_language`, `require` and others of
                 `tflm.tasks.evaluation.card_for_export`.
 
@@ -366,11 +370,12 @@ class Task(keras.Model):
 
         new_version(directory, version)  # before the work, so that it is not for nothing
         if dtype is not None and dtype != self.model.dtype_policy.name:
-            return self.to_dtype(dtype).export(directory, version, freeze=freeze, **options)
+            task = self.to_dtype(dtype)
+            return task.export(directory, version, freeze=freeze, warmup=warmup, **options)
         task = self.merged()
         card = card_for_export(task, **options)
         module = task.served(freeze)
-        return save(module, module.signatures(), directory, version, card)
+        return save(module, module.signatures(), directory, version, card, warmup)
 
     def to_files(self, directory: pathlib.Path) -> dict[str, Any]:
         """Writes what is not JSON into `directory`; returns the JSON that rebuilds the task."""

@@ -399,7 +399,7 @@ def test_a_model_that_falls_short_is_not_exported(trained, folder, tmp_path, mon
     (tmp_path / "m").mkdir()
     written = {}
 
-    def save(module, signatures, directory, version, extra):
+    def save(module, signatures, directory, version, extra, warmup):
         written.update(extra)
         return directory / "1"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.export.replay import Session, difference, replay
+from tflm.export.replay import difference, replay
 from tflm.export.saved_model_file import read
 from tflm.export.warmup import Record, write_warmup
 
@@ -90,11 +90,6 @@ def test_a_model_that_cannot_be_loaded_is_a_failure(copy):
     (copy / "saved_model.pb").write_bytes(whole.SerializeToString())
     status, message = found(copy)["reload"]
     assert status == "failure" and "NoSuchOp" in message
-
-
-def test_a_session_answers_by_names(upper):
-    answer = Session(read(upper)).run("", texts("abc"))
-    assert answer["text"].tolist() == [b"ABC"] and answer["length"].tolist() == [3]
 
 
 def test_differences_are_told():

@@ -149,7 +149,7 @@ def test_a_c_program_answers_what_the_task_answers(program, tmp_path, make):
     task, output = make()
     directory = task.export(tmp_path / "exported")
     found = list(check(directory, run=False))  # for every version of the server
-    assert [each.message for each in found if each.status == "failure"] == []
+    assert [each.message for each in found if each.status != "ok"] == []
     names = sorted(read(directory).signatures()["serving_default"].inputs, reverse=True)
     columns = {name: texts(seed) for seed, name in enumerate(names)}
     sizes = itertools.cycle([1, 7, 64, 28])

@@ -17,43 +17,15 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tflm.export.rules import DEFAULT, Finding
-from tflm.export.saved_model_file import SERVE, SavedModelFile, read
+from tflm.export.rules import Finding
+from tflm.export.saved_model_file import DEFAULT, SavedModelFile, read
+from tflm.export.session import Session
 from tflm.export.warmup import Record, read_warmup
 
 # The very function that the server calls when it starts.
 _DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"
 _SAMPLES = ("", "A text.", "你好，世界！")
 _CLOSE = 1e-4
-
-
-class Session:
-    """A model that answers.
-
-    Args:
-        model: a SavedModel's file.
-
-    Raises:
-        tf.errors.OpError: it cannot be loaded.
-    """
-
-    def __init__(self, model: SavedModelFile):
-        self._signatures = model.signatures()
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
-        with self._session.graph.as_default():
-            tf.compat.v1.saved_model.load(self._session, [SERVE], str(model.path))
-
-    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name.
-
-        Args:
-            signature: its name; "" is the default one.
-            inputs: arrays by name.
-        """
-        found = self._signatures[signature or DEFAULT]
-        fetches = {name: info.name for name, info in found.outputs.items()}
-        feeds = {found.inputs[name].name: array for name, array in inputs.items()}
-        return self._session.run(fetches, feeds)
 
 
 def replay(model: SavedModelFile) -> Iterator[Finding]:

@@ -12,10 +12,9 @@ from typing import Any
 from tensorflow.core.framework import types_pb2
 
 from tflm.export.op_versions import PYTHON_ONLY, OpVersions
-from tflm.export.saved_model_file import SavedModelFile
+from tflm.export.saved_model_file import DEFAULT, SavedModelFile
 from tflm.export.warmup import MOST_RECORDS, read_warmup
 
-DEFAULT = "serving_default"
 # `saved_model.pb` is one protocol buffer, which cannot be larger.
 _LARGEST = 2**31 - 1
 _JSON_TYPES = frozenset(

@@ -4,9 +4,11 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
+
+from tflm.export.recording import WARMUP_TEXTS, record_warmup
 
 
 def next_version(directory: str | os.PathLike) -> int:
@@ -38,11 +40,13 @@ def save(
     directory: str | os.PathLike,
     version: int | None = None,
     extra: Mapping[str, str] | None = None,
+    warmup: Sequence[str] = WARMUP_TEXTS,
 ) -> pathlib.Path:
     """Writes one version of a model.
 
     The version is written under a temporary name that no server loads and renamed when it is
-    complete, so a server polling `directory` never sees half of it.
+    complete, so a server polling `directory` never sees half of it. Before that it is loaded from
+    the disk and asked; requests and answers stay with it, for the server to warm up with.
 
     Args:
         module: holds every variable, tokenizer and table that the signatures use.
@@ -50,6 +54,8 @@ def save(
         directory: the model's directory; versions are numbered directories inside.
         version: a positive number; the next free one by default.
         extra: texts of the files in `assets.extra`, by name: what a server ignores.
+        warmup: texts that signatures of strings are asked, see `record_warmup`; none for no
+            warm-up.
 
     Returns:
         The version's directory.
@@ -57,6 +63,7 @@ def save(
     Raises:
         ValueError: `version` is not positive.
         FileExistsError: `version` exists.
+        tf.errors.OpError: the model that was written cannot be loaded, or fails on a text.
     """
     final = new_version(directory, version)
     directory = final.parent
@@ -68,6 +75,8 @@ def save(
             path = pathlib.Path(temporary, "assets.extra", name)
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        if warmup:
+            record_warmup(temporary, final.parent.resolve().name, warmup)
         os.chmod(temporary, 0o755)
         os.rename(temporary, final)
     except BaseException:

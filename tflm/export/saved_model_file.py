@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 SERVE = "serve"  # the tag that TF Serving loads
+DEFAULT = "serving_default"  # the signature of requests that name none
 INIT_OP = "__saved_model_init_op"
 
 

@@ -1,0 +1,77 @@
+"""Asks a written SavedModel, and records its answers as what a server warms up with."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tflm.export.saved_model_file import read
+from tflm.export.session import Session
+from tflm.export.warmup import Record, write_warmup
+
+# Short and long, in several scripts, and nothing at all: the graphs of all of them are ready then.
+WARMUP_TEXTS = (
+    "How are you today?",
+    "你今天好吗？",
+    "The committee met in Zürich on 3 May 2021, read the report that had been sent to everyone in "
+    "advance, and decided after two hours to ask for another one. Who will write it?",
+    "",
+)
+
+
+def record_warmup(
+    directory: str | os.PathLike[str], model: str, texts: Sequence[str] = WARMUP_TEXTS
+) -> list[Record]:
+    """Runs every signature of strings on some texts and writes what they were answered.
+
+    Each text is asked alone, and all together. The model is loaded from the disk into a session, as
+    a server does, so a model that cannot be served fails here. An answer that is another one the
+    second time, drawn at random say, is not recorded; its request is.
+
+    Args:
+        directory: the SavedModel's, in which the records go.
+        model: the name under which it is served.
+        texts: what is asked; with none, nothing is written.
+
+    Returns:
+        What was written.
+
+    Raises:
+        tf.errors.OpError: it cannot be loaded, or fails on a text.
+    """
+    saved = read(directory)
+    session = Session(saved)
+    records = []
+    for name, signature in saved.signatures().items():
+        if not signature.inputs or not all(map(_is_strings, signature.inputs.values())):
+            continue
+        for inputs in _requests(sorted(signature.inputs), texts):
+            outputs, again = session.run(name, inputs), session.run(name, inputs)
+            records.append(Record(name, inputs, outputs if _equal(outputs, again) else {}))
+    if records:
+        write_warmup(directory, model, records)
+    return records
+
+
+def _is_strings(info: Any) -> bool:
+    return info.dtype == tf.string.as_datatype_enum and len(info.tensor_shape.dim) == 1
+
+
+def _requests(names: Sequence[str], texts: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Each text alone, and all of them; another input begins with another text."""
+    batches = [[text] for text in texts] + ([list(texts)] if len(texts) > 1 else [])
+    encoded = [text.encode() for text in texts]
+    for batch in batches:
+        first = texts.index(batch[0])
+        yield {
+            name: np.array(
+                [encoded[(first + shift + row) % len(texts)] for row in range(len(batch))], object
+            )
+            for shift, name in enumerate(names)
+        }
+
+
+def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return all(np.array_equal(one[name], other[name]) for name in one)
