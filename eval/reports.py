@@ -191,7 +191,8 @@ class Report:
             table.add_column(
                 header,
                 justify="right" if header == "score" else "left",
-                no_wrap=header != "signature",
+                # Numbers stay whole however long the names beside them are.
+                no_wrap=header in ("score", "interval"),
                 overflow="fold",
             )
         for score in self.scores:

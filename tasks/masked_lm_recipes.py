@@ -99,6 +99,7 @@ RECIPES = {
             # How the data set marks what its authors cut, and a word too rare for it, which is one
             # token then.
             replace=((" @-@ ", "-"), (" @,@ ", ","), (" @.@ ", "."), ("<unk>", "⁇")),
+            expect="27.8 % of the masked tokens of the test split; 30 minutes on 2 cores, seed 1",
         ),
     )
 }

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 
@@ -13,7 +14,7 @@ from tflm.eval.metrics.lengths import Output, TruncatedShare
 from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
 from tflm.eval.printing import unescape_line
-from tflm.eval.reports import Example, Report
+from tflm.eval.reports import Example, Report, SystemScores
 
 SOURCES = ["Where is <the> | park?", "two\nlines", "C:\\new", "What is `this`?", "end"]
 REFERENCES = [["公园在哪里？", "公园在哪儿？"], "两行", "新的", "这是什么？", "结束"]
@@ -136,6 +137,16 @@ def test_the_terminal_table_shows_every_score_within_its_width(report):
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 90
     assert text == report.to_text(width=90)
+
+
+def test_numbers_stay_whole_beside_long_names(report):
+    scores = tuple(report.scores)
+    label = "the surer guess from the left or the right neighbour of each word"
+    system = SystemScores(name="guess", label=label, scores=scores)
+    text = dataclasses.replace(report, baselines=(system,)).to_text(width=80)
+    assert text.count(f"{report['bleu'].value:.2f}") >= 2
+    assert text.count(" at 95 %") == 4
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_brackets_in_a_description_are_text():
