@@ -13,6 +13,7 @@ def test_a_good_model_passes_for_every_version(upper):
     assert TARGETS[0] == "2.12"
 
 
+@pytest.mark.slow
 def test_an_exported_task_passes(exported):
     """With all its ops, TF Text's too, in every version."""
     found = list(check(exported))

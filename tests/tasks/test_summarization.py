@@ -52,7 +52,7 @@ def make(pairs):
 def task(make, pairs):
     task = make(strategy=Beam(3), max_source_length=40, max_length_ratio=2.0)
     task.compile(default_optimizer(1e-2, warmup_steps=40))
-    task.fit(pairs, epochs=16, data_options=OPTIONS, verbose=0)
+    task.fit(pairs, epochs=12, data_options=OPTIONS, verbose=0)
     return task
 
 
@@ -63,6 +63,7 @@ def test_it_learns_to_say_who_and_what(task):
     assert np.mean([ours == theirs for ours, theirs in zip(found, summaries, strict=True)]) > 0.8
 
 
+@pytest.mark.slow
 def test_what_is_served_is_what_the_task_answers(task, tmp_path):
     texts = [*(text for text, _ in dialogues(7, seed=9)), "", "   ", "张三: 豆腐 🙂 " * 30]
     task.export(tmp_path / "exported")

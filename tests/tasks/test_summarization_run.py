@@ -72,6 +72,7 @@ def test_a_run_leaves_a_finished_task(whole):
     assert whole.monitor == ("val_rouge1", "max")
 
 
+@pytest.mark.slow
 def test_the_finished_task_is_scored_beside_the_trivial_systems(whole):
     reports = whole.evaluate("test")
     assert list(reports) == ["beam", "greedy"]

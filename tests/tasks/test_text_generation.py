@@ -226,6 +226,7 @@ def test_a_public_checkpoint_brings_its_chat_template(task, tmp_path):
     assert Task.from_pretrained(tmp_path / "saved").chat_template == opened.chat_template
 
 
+@pytest.mark.slow
 def test_the_exported_model_stops_where_the_task_does(task, tmp_path):
     whole = task.generate(["the"], stop=())[0]
     writer = TextGeneration(

@@ -76,8 +76,9 @@ class Lookup(keras.Model):
 
     def __init__(self):
         super().__init__(name="lookup")
-        self.embedding = keras.layers.Embedding(7, 3)
-        self.dense = keras.layers.Dense(2)
+        # Keras numbers the names that it makes, and a number in a name is a depth.
+        self.embedding = keras.layers.Embedding(7, 3, name="embedding")
+        self.dense = keras.layers.Dense(2, name="dense")
 
     def build(self, *_):
         self.embedding.build((None, 5))

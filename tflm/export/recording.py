@@ -27,8 +27,8 @@ def record_warmup(
     """Runs every signature of strings on some texts and writes what they were answered.
 
     Each text is asked alone, and all together. The model is loaded from the disk into a session, as
-    a server does, so a model that cannot be served fails here. An answer that is another one the
-    second time, drawn at random say, is not recorded; its request is.
+    a server does, so a model that cannot be served fails here. Where the first answer is another
+    one the second time, drawn at random say, requests are recorded without answers.
 
     Args:
         directory: the SavedModel's, in which the records go.
@@ -47,9 +47,13 @@ def record_warmup(
     for name, signature in saved.signatures().items():
         if not signature.inputs or not all(map(_is_strings, signature.inputs.values())):
             continue
-        for inputs in _requests(sorted(signature.inputs), texts):
-            outputs, again = session.run(name, inputs), session.run(name, inputs)
-            records.append(Record(name, inputs, outputs if _equal(outputs, again) else {}))
+        requests = list(_requests(sorted(signature.inputs), texts))
+        answers = [session.run(name, inputs) for inputs in requests]
+        same = _equal(answers[0], session.run(name, requests[0]))
+        records += [
+            Record(name, inputs, outputs if same else {})
+            for inputs, outputs in zip(requests, answers, strict=True)
+        ]
     if records:
         write_warmup(directory, model, records)
     return records
