@@ -27,12 +27,12 @@ from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.generation.stopping import stop_strings
 from tflm.models.base import Decoder
 from tflm.tasks.base import best_of
+from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tokenizers import Tokenizer
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.optimizers import cosine_adamw
 
-STRATEGIES = {cls.__name__: cls for cls in (Beam, Greedy, Sample)}
 MAX_LENGTH = 256
 MAX_PROMPT_LENGTH = 1024
 SEQUENCE_LENGTH = 512
@@ -278,8 +278,7 @@ class CausalLM(PlainTextTask):
 
     def description(self) -> dict[str, Any]:
         """What the model is, and how it decodes."""
-        strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
-        return {**super().description(), "strategy": strategy}
+        return {**super().description(), "strategy": strategy_to_json(self.strategy)}
 
     def input_limits(self) -> dict[str, Any]:
         """Tokens read, and written."""
@@ -346,19 +345,13 @@ class CausalLM(PlainTextTask):
         """The constructor's arguments besides model and tokenizer, as JSON holds them."""
         return {
             "continuous": self.continuous,
-            "strategy": {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)},
-            "limits": dataclasses.asdict(self.limits),
+            **decoding_to_json(self.strategy, self.limits),
         }
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
-        strategy = dict(settings["strategy"])
-        return {
-            "continuous": settings["continuous"],
-            "strategy": STRATEGIES[strategy.pop("name")](**strategy),
-            "limits": Limits(**settings["limits"]),
-        }
+        return {"continuous": settings["continuous"], **decoding_from_json(settings)}
 
 
 def default_optimizer(

@@ -10,7 +10,7 @@ from tflm.models.base import Decoder
 from tflm.tasks.causal_lm import CausalLM
 from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
 from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
-from tflm.tasks.plain_text_run import PlainTextRun, read_texts
+from tflm.tasks.plain_text_run import PlainTextRun
 from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.starting import open_start, restarted
 from tflm.tokenizers import Tokenizer
@@ -47,8 +47,19 @@ class CausalLMRun(PlainTextRun):
         on_bad: str,
         report: BadLineReport,
     ) -> list[str]:
-        """Texts of a file, or of one split."""
-        return read_texts(path, split, settings.get("documents", "line"))
+        """Texts of a file, or of one split.
+
+        Raises:
+            ValueError: it holds no text.
+        """
+        documents = settings.get("documents", "line")
+        found = super().open_split(path, split, {"documents": documents}, on_bad, report)
+        texts = [text for (text,) in found]
+        if documents == "none":  # these are pieces of one
+            texts = ["".join(texts)]
+        if not any(texts):
+            raise ValueError(f"`data` must hold at least one text. Received: {path}")
+        return texts
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:

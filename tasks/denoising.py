@@ -1,7 +1,6 @@
 """What the tasks share that teach an encoder-decoder to restore damaged text."""
 
 import abc
-import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -16,7 +15,8 @@ from tflm.export import special_ids
 from tflm.export.text_to_text import repeated
 from tflm.generation import Beam, Greedy, Limits, Sample, generate
 from tflm.models import EncoderDecoder
-from tflm.tasks.causal_lm import STRATEGIES, default_optimizer
+from tflm.tasks.causal_lm import default_optimizer
+from tflm.tasks.decoding import decoding_from_json, decoding_to_json
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.spelled_out import SpelledOut
@@ -222,16 +222,9 @@ class DenoisingTask(PlainTextTask):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments besides model and tokenizer, as JSON holds them."""
-        return {
-            "strategy": {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)},
-            "limits": dataclasses.asdict(self.limits),
-        }
+        return decoding_to_json(self.strategy, self.limits)
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
-        strategy = dict(settings["strategy"])
-        return {
-            "strategy": STRATEGIES[strategy.pop("name")](**strategy),
-            "limits": Limits(**settings["limits"]),
-        }
+        return decoding_from_json(settings)

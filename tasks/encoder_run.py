@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
-from tflm import models, tokenizers
+from tflm import models
 from tflm.models.base import Encoder
 from tflm.tasks.starting import changed, open_start, restarted
 from tflm.tasks.training_run import TrainingRun
@@ -48,10 +48,6 @@ class EncoderRun(TrainingRun):
             )
         super().__init__(out, data, settings, console, clean)
 
-    def train_tokenizer(self) -> Tokenizer:
-        """A tokenizer learned from the training data."""
-        raise NotImplementedError
-
     def encoder(self) -> tuple[Any, Tokenizer]:
         """The network that training starts from, and its tokenizer."""
         settings = self.settings
@@ -70,11 +66,7 @@ class EncoderRun(TrainingRun):
 
     def _fresh(self) -> tuple[Any, Tokenizer]:
         """A network with fresh weights, and the run's own tokenizer."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        if not folder.is_dir():
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            self.train_tokenizer().save(folder)
-        tokenizer = tokenizers.load(folder)
+        settings, tokenizer = self.settings, self.tokenizer()
         network, config = models.find(settings.preset)
         sizes = {name: getattr(settings, name) for name in self.SIZES if getattr(settings, name)}
         sizes |= {"vocab_size": tokenizer.vocab_size}

@@ -1,15 +1,15 @@
 """What runs of tasks that learn from plain text share: their data, their tokenizer."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tflm import models, tokenizers
+from tflm import models
 from tflm.data import BadLineReport, TextFiles
 from tflm.tasks.causal_lm import default_optimizer
 from tflm.tasks.network_sizes import sized
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tasks.plain_text_recipes import PlainTextRecipe, recipe_texts
-from tflm.tasks.sources import SPLITS
 from tflm.tasks.training_run import TrainingRun
 from tflm.tokenizers import Tokenizer
 
@@ -34,42 +34,36 @@ class PlainTextRun(TrainingRun):
         return recipe_texts(recipe, directory)
 
     @classmethod
-    def directory_data(
-        cls, directory: pathlib.Path, settings: Any, on_bad: str, report: BadLineReport
-    ) -> dict[str, Any]:
-        """Texts by split: a file `train.txt` or `train.txt.gz`, or a folder `train` of such files.
+    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
+        """A file, or a folder of files."""
+        return find_texts(directory, split)
 
-        "valid" and "test" are optional.
-        """
-        found = {split: find_texts(directory, split) for split in SPLITS}
-        if found["train"] is None:
-            raise _no_split(directory, "train")
-        return {
-            split: TextFiles(path, settings.documents)
-            for split, path in found.items()
-            if path is not None
-        }
+    @classmethod
+    def split_files(cls, split: str) -> str:
+        """Text files, plain or packed, or a folder."""
+        return f"{split}.txt, {split}.txt.gz or a folder {split} of such files"
+
+    @classmethod
+    def open_file(
+        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
+    ) -> Any:
+        """Texts; of plain text no line is malformed, unless it is not UTF-8."""
+        return TextFiles(path, settings["documents"])
 
     def texts(self, split: str) -> list[str]:
         """The texts of a split."""
         return [row if isinstance(row, str) else row[0] for row in self.data[split]]
 
-    def tokenizer(self) -> Tokenizer:
-        """The run's tokenizer, learned from the training text when it has none yet."""
-        settings, folder = self.settings, self.out / "tokenizer"
-        if not folder.is_dir():
-            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            # The trainer reads lines: one of several megabytes would be left out.
-            lines = (
-                line
-                for row in self.data["train"]
-                for line in (row if isinstance(row, str) else row[0]).splitlines()
-            )
-            learned = self.TASK_CLASS.train_tokenizer(
-                lines, settings.vocab_size, settings.algorithm
-            )
-            learned.save(folder)
-        return tokenizers.load(folder)
+    def train_tokenizer(self) -> Tokenizer:
+        """One of the task's kind, of the texts."""
+        # The trainer reads lines: one of several megabytes would be left out.
+        lines = (
+            line
+            for row in self.data["train"]
+            for line in (row if isinstance(row, str) else row[0]).splitlines()
+        )
+        settings = self.settings
+        return self.TASK_CLASS.train_tokenizer(lines, settings.vocab_size, settings.algorithm)
 
     def texts_of_rows(self) -> tuple[int, str]:
         """A document, whose language is not known; the pieces of one long text are none."""
@@ -117,33 +111,3 @@ def find_texts(directory: pathlib.Path, split: str) -> pathlib.Path | None:
     """The file or folder of a split's texts in a directory, `None` where it has none."""
     names = (f"{split}.txt", f"{split}.txt.gz", split)
     return next((directory / name for name in names if (directory / name).exists()), None)
-
-
-def read_texts(data: pathlib.Path, split: str, documents: str) -> list[str]:
-    """The texts of a file, or of one split of a directory.
-
-    Args:
-        data: a text file, or a directory as `PlainTextRun.directory_data` reads it.
-        split: of a directory.
-        documents: what a document is, see `TextFiles`; with "none" all is one text.
-
-    Raises:
-        FileNotFoundError: there is no such file or split.
-        ValueError: it holds no text.
-    """
-    path = find_texts(data, split) if data.is_dir() else data
-    if path is None:
-        raise _no_split(data, split)
-    texts = [text for (text,) in TextFiles(path, documents)]
-    if documents == "none":
-        texts = ["".join(texts)]
-    if not any(texts):
-        raise ValueError(f"`data` must hold at least one text. Received: {data}")
-    return texts
-
-
-def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"`data` must hold {split}.txt, {split}.txt.gz or a folder {split} of such files. "
-        f"Received: {directory}"
-    )

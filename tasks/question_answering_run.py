@@ -26,7 +26,7 @@ from tflm.tasks.question_answering_recipes import (
 )
 from tflm.tasks.question_rows import QuestionRows, question_rows
 from tflm.tasks.scored_data import ScoredData
-from tflm.tasks.sources import SPLITS, find_table, recipe_file
+from tflm.tasks.sources import find_table, recipe_file
 from tflm.tokenizers import Tokenizer
 
 _NUM_SCORED = 500  # validation questions answered during training
@@ -72,40 +72,21 @@ class QuestionAnsweringRun(EncoderRun):
         return data
 
     @classmethod
-    def directory_data(
-        cls,
-        directory: pathlib.Path,
-        settings: QuestionAnsweringSettings,
-        on_bad: str,
-        report: BadLineReport,
-    ) -> dict[str, Any]:
-        """Questions by split: `train.json` or `train.json.gz` in SQuAD's format.
-
-        "valid" (or "val" or "dev") and "test" are optional.
-        """
-        data = {}
-        for split in SPLITS:
-            found = find_table(directory, split, ("json",))
-            if found is not None:
-                data[split] = QuestionRows(SquadFiles(found))
-        if "train" not in data:
-            raise _no_split(directory, "train")
-        return data
+    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
+        """A file in SQuAD's format."""
+        return find_table(directory, split, ("json",))
 
     @classmethod
-    def open_split(
-        cls,
-        path: pathlib.Path,
-        split: str,
-        settings: Mapping[str, Any],
-        on_bad: str,
-        report: BadLineReport,
-    ) -> QuestionRows:
-        """Questions of a file in SQuAD's format, or of one split."""
-        found = find_table(path, split, ("json",)) if path.is_dir() else path
-        if found is None:
-            raise _no_split(path, split)
-        return QuestionRows(SquadFiles(found))
+    def split_files(cls, split: str) -> str:
+        """JSON, plain or packed."""
+        return f"{split}.json or {split}.json.gz"
+
+    @classmethod
+    def open_file(
+        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
+    ) -> Any:
+        """Questions; answers beside their place are moved or dropped, and counted."""
+        return QuestionRows(SquadFiles(path))
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
@@ -208,12 +189,6 @@ class QuestionAnsweringRun(EncoderRun):
         )
         report.write(self.out / "report")
         return {"answers": report}
-
-
-def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"`data` must hold {split}.json or {split}.json.gz. Received: {directory}"
-    )
 
 
 def split_contexts(

@@ -12,7 +12,7 @@ from tflm.tasks.labelled_rows import LabelledRows
 from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.sentiment import SentimentAnalysis, default_optimizer
 from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
-from tflm.tasks.sources import SPLITS, EveryNth, find_table, recipe_file
+from tflm.tasks.sources import EveryNth, find_table, recipe_file
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.training.fine_tuning import depths
 
@@ -52,45 +52,23 @@ class SentimentRun(EncoderRun):
         return data
 
     @classmethod
-    def directory_data(
-        cls,
-        directory: pathlib.Path,
-        settings: SentimentSettings,
-        on_bad: str,
-        report: BadLineReport,
-    ) -> dict[str, Any]:
-        """Rows by split: `train.tsv`, `train.csv` or `train.jsonl`, each perhaps with `.gz`, or a
-        folder `train` with a folder of texts for each label.
-
-        "valid" (or "val" or "dev") and "test" are optional.
-        """
-        data = {}
-        for split in SPLITS:
-            found = find_table(directory, split, _ENDINGS, folder=True)
-            if found is not None:
-                columns = _columns(settings.pairs)
-                data[split] = open_table(found, columns, on_bad=on_bad, report=report)
-        if "train" not in data:
-            raise _no_split(directory, "train")
-        return data
+    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
+        """A table, or a folder with a folder of texts for each label."""
+        return find_table(directory, split, _ENDINGS, folder=True)
 
     @classmethod
-    def open_split(
-        cls,
-        path: pathlib.Path,
-        split: str,
-        settings: Mapping[str, Any],
-        on_bad: str,
-        report: BadLineReport,
+    def split_files(cls, split: str) -> str:
+        """Tables, plain or packed, or a folder."""
+        tables = ", ".join(f"{split}.{kind}" for kind in _ENDINGS)
+        return f"{tables}, plain or .gz, or a folder {split}"
+
+    @classmethod
+    def open_file(
+        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
     ) -> Any:
-        """Rows of a table, or of one split; without a split, of a folder for each label."""
-        found = path
-        if split and path.is_dir():
-            found = find_table(path, split, _ENDINGS, folder=True)
-        if found is None:
-            raise _no_split(path, split)
+        """Rows of texts and labels."""
         columns = _columns(settings.get("pairs", False))
-        return open_table(found, columns, on_bad=on_bad, report=report)
+        return open_table(path, columns, on_bad=on_bad, report=report)
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
@@ -244,13 +222,6 @@ class Unseen:
 
 def _columns(pairs: bool) -> tuple[str, ...]:
     return (*(PAIR if pairs else TEXT), "label")
-
-
-def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"`data` must hold {', '.join(f'{split}.{kind}' for kind in _ENDINGS)}, plain or "
-        f".gz, or a folder {split}. Received: {directory}"
-    )
 
 
 def _names(labels: str | Sequence[str]) -> tuple[str, ...]:

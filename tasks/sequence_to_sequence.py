@@ -15,6 +15,7 @@ from tflm.export import TextToText, special_ids
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models import EncoderDecoder
 from tflm.tasks.base import Task, best_of
+from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.network_sizes import configured
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
@@ -22,7 +23,6 @@ from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.optimizers import averaged
 from tflm.training.schedules import InverseSquareRoot
 
-STRATEGIES = {cls.__name__: cls for cls in (Beam, Greedy, Sample)}
 _TEXTS_PER_CALL = 64
 
 
@@ -253,8 +253,7 @@ class SequenceToSequence(Task):
 
     def description(self) -> dict[str, Any]:
         """What the model is, and how it decodes."""
-        strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
-        return {**super().description(), "strategy": strategy}
+        return {**super().description(), "strategy": strategy_to_json(self.strategy)}
 
     def input_limits(self) -> dict[str, Any]:
         """Tokens read, and written."""
@@ -353,21 +352,12 @@ class SequenceToSequence(Task):
         return cls(model, *tokenizers, **cls._options_from_json(config))
 
     def _options_as_json(self) -> dict[str, Any]:
-        strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
-        return {
-            **{name: getattr(self, name) for name in self.OPTIONS},
-            "strategy": strategy,
-            "limits": dataclasses.asdict(self.limits),
-        }
+        options = {name: getattr(self, name) for name in self.OPTIONS}
+        return options | decoding_to_json(self.strategy, self.limits)
 
     @classmethod
     def _options_from_json(cls, config: dict[str, Any]) -> dict[str, Any]:
-        strategy = dict(config["strategy"])
-        return {
-            **{name: config[name] for name in cls.OPTIONS},
-            "strategy": STRATEGIES[strategy.pop("name")](**strategy),
-            "limits": Limits(**config["limits"]),
-        }
+        return {name: config[name] for name in cls.OPTIONS} | decoding_from_json(config)
 
 
 @dataclasses.dataclass(frozen=True)

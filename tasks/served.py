@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.export.serving_messages import predict_messages
 from tflm.tasks.input_rows import TEXT, Row, by_field
-from tflm.tasks.predict_messages import predict_messages
 
 Answer = dict[str, Any]
 Predict = Callable[[Sequence[Any]], list[Answer]]

@@ -5,7 +5,7 @@ import reprlib
 
 import tensorflow as tf
 
-from tflm.tasks.predict_messages import SIGNATURES, metadata_messages, signatures_of
+from tflm.export.serving_messages import SIGNATURES, metadata_messages, signatures_of
 from tflm.tasks.served import grpc_method, rest_metadata
 
 _SIGNATURE = "serving_default"

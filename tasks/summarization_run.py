@@ -10,7 +10,7 @@ from tflm.eval.baselines import Baseline, baselines_for
 from tflm.generation import Limits
 from tflm.tasks.scored_data import ScoredData, sides
 from tflm.tasks.sequence_to_sequence_run import SequenceToSequenceRun
-from tflm.tasks.sources import SPLITS, EveryNth, find_table, recipe_file
+from tflm.tasks.sources import EveryNth, find_table, recipe_file
 from tflm.tasks.summarization import Summarization
 from tflm.tasks.summarization_recipes import RECIPES, SummarizationRecipe, SummarizationSettings
 
@@ -38,7 +38,7 @@ class SummarizationRun(SequenceToSequenceRun):
         data: dict[str, Any] = {}
         for split, name in recipe.files.items():
             path = recipe_file(directory, name, recipe.name)
-            data[split] = _open(path, vars(recipe.settings), on_bad, report)
+            data[split] = cls.open_file(path, vars(recipe.settings), on_bad, report)
         if recipe.holdout:
             rows = data["train"]
             data["train"] = EveryNth(rows, recipe.holdout, others=True)
@@ -46,40 +46,23 @@ class SummarizationRun(SequenceToSequenceRun):
         return data
 
     @classmethod
-    def directory_data(
-        cls,
-        directory: pathlib.Path,
-        settings: SummarizationSettings,
-        on_bad: str,
-        report: BadLineReport,
-    ) -> dict[str, Any]:
-        """Texts and summaries by split: `train.jsonl`, `train.tsv` or `train.csv`, or with `.gz`.
-
-        "valid" (or "val" or "dev") and "test" are optional.
-        """
-        found = {split: find_table(directory, split, _ENDINGS) for split in SPLITS}
-        if found["train"] is None:
-            raise _no_split(directory, "train")
-        return {
-            split: _open(path, vars(settings), on_bad, report)
-            for split, path in found.items()
-            if path is not None
-        }
+    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
+        """A table with named columns."""
+        return find_table(directory, split, _ENDINGS)
 
     @classmethod
-    def open_split(
-        cls,
-        path: pathlib.Path,
-        split: str,
-        settings: Mapping[str, Any],
-        on_bad: str,
-        report: BadLineReport,
+    def split_files(cls, split: str) -> str:
+        """Tables, plain or packed."""
+        *others, last = (f"{split}.{kind}" for kind in _ENDINGS)
+        return f"{', '.join(others)} or {last}, plain or .gz"
+
+    @classmethod
+    def open_file(
+        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
     ) -> Any:
-        """Texts and summaries of a file, or of one split."""
-        found = find_table(path, split, _ENDINGS) if path.is_dir() else path
-        if found is None:
-            raise _no_split(path, split)
-        return _open(found, settings, on_bad, report)
+        """Rows of a text and its summary."""
+        columns = tuple(settings.get(name, name) for name in ("document", "summary"))
+        return open_table(path, columns, on_bad=on_bad, report=report)
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
@@ -142,17 +125,3 @@ class SummarizationRun(SequenceToSequenceRun):
             "max_source_length": settings.max_source_length,
             "max_length_ratio": settings.max_length_ratio or None,
         }
-
-
-def _open(
-    path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
-) -> Any:
-    columns = tuple(settings.get(name, name) for name in ("document", "summary"))
-    return open_table(path, columns, on_bad=on_bad, report=report)
-
-
-def _no_split(directory: pathlib.Path, split: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"`data` must hold {split}.jsonl, {split}.tsv or {split}.csv, plain or .gz. "
-        f"Received: {directory}"
-    )

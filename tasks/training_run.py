@@ -21,12 +21,14 @@ from typing import Any, ClassVar
 import keras
 from rich.console import Console
 
-from tflm import models
+from tflm import models, tokenizers
 from tflm.data import BadLineReport
 from tflm.eval import Report
 from tflm.tasks.base import Task
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
 from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.sources import SPLITS
+from tflm.tokenizers import Tokenizer
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
 from tflm.training.files import write_atomically
 from tflm.training.patience import Patience
@@ -124,15 +126,41 @@ class TrainingRun:
         raise NotImplementedError
 
     @classmethod
+    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
+        """The file or folder of a split in a directory of the user's, `None` where it has none."""
+        raise NotImplementedError
+
+    @classmethod
+    def split_files(cls, split: str) -> str:
+        """What `find_split` looks for, in words."""
+        raise NotImplementedError
+
+    @classmethod
+    def open_file(
+        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
+    ) -> Any:
+        """The raw examples of a file, or of a folder that is a split; see `open_split`."""
+        raise NotImplementedError
+
+    @classmethod
     def directory_data(
         cls, directory: pathlib.Path, settings: Any, on_bad: str, report: BadLineReport
     ) -> dict[str, Any]:
         """The splits in a directory of the user's; the arguments are those of `recipe_data`.
 
+        "valid" and "test" are optional.
+
         Raises:
             FileNotFoundError: there is no split called "train".
         """
-        raise NotImplementedError
+        found = {split: cls.find_split(directory, split) for split in SPLITS}
+        if found["train"] is None:
+            raise cls._no_split(directory, "train")
+        return {
+            split: cls.open_file(path, vars(settings), on_bad, report)
+            for split, path in found.items()
+            if path is not None
+        }
 
     @classmethod
     def open_split(
@@ -147,7 +175,7 @@ class TrainingRun:
 
         Args:
             path: a file as a split is, or a directory of splits, as `directory_data` reads them.
-            split: of a directory.
+            split: of a directory; "" where `path` is what it holds.
             settings: what is known of the model, see `tflm.tasks.evaluation.scoring_settings`.
             on_bad: "raise" at a malformed line, or "skip" it.
             report: counts what is skipped.
@@ -155,7 +183,16 @@ class TrainingRun:
         Raises:
             FileNotFoundError: there is no such split.
         """
-        raise NotImplementedError
+        found = cls.find_split(path, split) if split and path.is_dir() else path
+        if found is None:
+            raise cls._no_split(path, split)
+        return cls.open_file(found, settings, on_bad, report)
+
+    @classmethod
+    def _no_split(cls, directory: pathlib.Path, split: str) -> FileNotFoundError:
+        return FileNotFoundError(
+            f"`data` must hold {cls.split_files(split)}. Received: {directory}"
+        )
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
@@ -184,6 +221,18 @@ class TrainingRun:
     def new_task(self) -> Task:
         """A compiled task with fresh weights."""
         raise NotImplementedError
+
+    def train_tokenizer(self) -> Tokenizer:
+        """A tokenizer learned from the training data."""
+        raise NotImplementedError
+
+    def tokenizer(self) -> Tokenizer:
+        """The run's tokenizer, learned from the training data when it has none yet."""
+        settings, folder = self.settings, self.out / "tokenizer"
+        if not folder.is_dir():
+            self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
+            self.train_tokenizer().save(folder)
+        return tokenizers.load(folder)
 
     def data_options(self) -> dict[str, Any]:
         """The options of the task's `batches`."""

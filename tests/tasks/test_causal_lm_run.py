@@ -80,3 +80,21 @@ def test_an_interrupted_run_ends_like_one_that_was_not(whole, tmp_path, monkeypa
     )
     for array, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(array, expected, atol=1e-5)
+
+
+def test_texts_are_read_from_a_file_or_a_split(tmp_path):
+    text = "one two\n\n公园\n"
+
+    def texts(path, split="", documents="line"):
+        return CausalLMRun.open_split(path, split, {"documents": documents}, "raise", None)
+
+    (tmp_path / "test.txt").write_text(text)
+    for path, split in ((tmp_path, "test"), (tmp_path / "test.txt", "test"), (tmp_path, "")):
+        assert texts(path, split) == ["one two", "公园"]
+        assert texts(path, split, "none") == [text]
+    (tmp_path / "empty.txt").touch()
+    for documents in ("line", "none"):
+        with pytest.raises(ValueError, match="`data` must hold at least one text. Received: .*"):
+            texts(tmp_path / "empty.txt", "", documents)
+    with pytest.raises(FileNotFoundError, match="`data` must hold valid.txt, valid.txt.gz or"):
+        texts(tmp_path, "valid")

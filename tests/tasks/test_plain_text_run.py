@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
 from tflm.tasks.causal_lm_run import CausalLMRun
-from tflm.tasks.plain_text_run import PlainTextRun, read_texts
+from tflm.tasks.plain_text_run import PlainTextRun
 
 TEXT = "one two\n\n公园\n"
 
@@ -57,16 +57,3 @@ def test_documents_are_cleaned_and_pieces_of_one_text_are_not(tmp_path):
     assert list(run("line").data["train"]) == [(TEXT,)]
     with pytest.raises(ValueError, match="`clean` must be left out .* task='causal_lm'"):
         run("none")
-
-
-def test_texts_are_read_from_a_file_or_a_split(tmp_path):
-    (tmp_path / "test.txt").write_text(TEXT)
-    for data in (tmp_path, tmp_path / "test.txt"):
-        assert read_texts(data, "test", "line") == ["one two", "公园"]
-        assert read_texts(data, "test", "none") == [TEXT]
-    (tmp_path / "empty.txt").touch()
-    for documents in ("line", "none"):
-        with pytest.raises(ValueError, match="`data` must hold at least one text. Received: .*"):
-            read_texts(tmp_path / "empty.txt", "", documents)
-    with pytest.raises(FileNotFoundError, match="`data` must hold valid.txt, valid.txt.gz or"):
-        read_texts(tmp_path, "valid", "line")

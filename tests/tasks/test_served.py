@@ -11,9 +11,9 @@ from concurrent import futures
 import pytest
 import tensorflow as tf
 
+from tflm.export.serving_messages import predict_messages
 from tflm.tasks import served
 from tflm.tasks.input_rows import QUESTION
-from tflm.tasks.predict_messages import predict_messages
 from tflm.tasks.served import is_address, open_served
 
 TEXTS = ["hello", "", "北京 “引号” \\ \n"] * 25  # more than are sent at once

@@ -6,7 +6,7 @@ from concurrent import futures
 import pytest
 import tensorflow as tf
 
-from tflm.tasks.predict_messages import metadata_messages
+from tflm.export.serving_messages import metadata_messages
 from tflm.tasks.predictor import open_predictor
 from tflm.tasks.served_signature import ServedSignature, served_signature
 

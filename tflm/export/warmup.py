@@ -6,7 +6,6 @@ no response; ours hold the response as well, so that a check can compare.
 """
 
 import dataclasses
-import functools
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
+
+from tflm.export.serving_messages import prediction_log
 
 FILE = "tf_serving_warmup_requests"
 MOST_RECORDS = 1000
@@ -51,7 +51,7 @@ def write_warmup(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
-            log = _prediction_log()()
+            log = prediction_log()()
             for message in (log.predict_log.request, log.predict_log.response):
                 message.model_spec.name = model
                 message.model_spec.signature_name = record.signature
@@ -72,7 +72,7 @@ def read_warmup(directory: str | os.PathLike[str]) -> list[Record]:
         return []
     try:
         logs = [
-            _prediction_log().FromString(record.numpy())
+            prediction_log().FromString(record.numpy())
             for record in tf.data.TFRecordDataset(str(path))
         ]
     except (tf.errors.DataLossError, DecodeError) as error:
@@ -100,47 +100,3 @@ def _get(field: Mapping[str, bytes]) -> dict[str, np.ndarray]:
         name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(content))
         for name, content in field.items()
     }
-
-
-@functools.cache
-def _prediction_log() -> Any:
-    """The class of `PredictionLog` as far as it is needed, each tensor as its bytes.
-
-    Made here, so that an export needs no package of the server's; on the wire it is the same. The
-    pool is its own, so that the package `tensorflow-serving-api` may be imported too.
-    """
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tflm/prediction_log.proto", package="tflm.warmup", syntax="proto3"
-    )
-    spec = file.message_type.add(name="ModelSpec")
-    _field(spec, "name", 1, "string")
-    _field(spec, "signature_name", 3, "string")
-    for name, spec_number, tensors, number in (
-        ("PredictRequest", 1, "inputs", 2),
-        ("PredictResponse", 2, "outputs", 1),
-    ):
-        message = file.message_type.add(name=name)
-        _field(message, "model_spec", spec_number, "message", "ModelSpec")
-        entry = message.nested_type.add(name=f"{tensors.capitalize()}Entry")
-        entry.options.map_entry = True
-        _field(entry, "key", 1, "string")
-        _field(entry, "value", 2, "bytes")
-        field = _field(message, tensors, number, "message", f"{name}.{entry.name}")
-        field.label = field.LABEL_REPEATED
-    predict = file.message_type.add(name="PredictLog")
-    _field(predict, "request", 1, "message", "PredictRequest")
-    _field(predict, "response", 2, "message", "PredictResponse")
-    log = file.message_type.add(name="PredictionLog")
-    _field(log, "predict_log", 6, "message", "PredictLog")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tflm.warmup.PredictionLog"))
-
-
-def _field(message: Any, name: str, number: int, kind: str, type_name: str = "") -> Any:
-    kinds = descriptor_pb2.FieldDescriptorProto
-    field = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL)
-    field.type = getattr(kinds, f"TYPE_{kind.upper()}")
-    if type_name:
-        field.type_name = f".tflm.warmup.{type_name}"
-    return field

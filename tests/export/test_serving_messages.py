@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from tflm.tasks.predict_messages import metadata_messages, predict_messages, signatures_of
+from tflm.export.serving_messages import metadata_messages, predict_messages, signatures_of
 
 # What the classes of tensorflow-serving-api 2.21 write for the messages below.
 REQUEST = (

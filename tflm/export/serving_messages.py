@@ -1,4 +1,4 @@
-"""TF Serving's gRPC messages, made here so that a client needs no package of the server's."""
+"""TF Serving's messages, made here so that neither a client nor an export needs its package."""
 
 import functools
 from typing import Any
@@ -27,6 +27,12 @@ def metadata_messages() -> tuple[Any, Any]:
     They are those of `apis/get_model_metadata.proto`, with each `Any` as its bytes.
     """
     return _message_class("GetModelMetadataRequest"), _message_class("GetModelMetadataResponse")
+
+
+@functools.cache
+def prediction_log() -> Any:
+    """The class of `PredictionLog` (`apis/prediction_log.proto`), of requests to predict alone."""
+    return _message_class("PredictionLog")
 
 
 def signatures_of(response: Any) -> dict[str, bytes]:
@@ -58,6 +64,13 @@ def _pool() -> Any:
     answer = _message(file, "GetModelMetadataResponse", ("model_spec", 1, *spec))
     _bytes_by_name(answer, "metadata", 2)
     _bytes_by_name(_message(file, "SignatureDefMap"), SIGNATURES, 1)
+    _message(
+        file,
+        "PredictLog",
+        ("request", 1, "message", "PredictRequest"),
+        ("response", 2, "message", "PredictResponse"),
+    )
+    _message(file, "PredictionLog", ("predict_log", 6, "message", "PredictLog"))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return pool
