@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import urllib.parse
-from concurrent import futures
 
 import pytest
 import tensorflow as tf
@@ -125,7 +124,7 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def grpc_address():
+def grpc_address(serve_grpc):
     """A server of PredictionService whose tensors are real TensorProtos."""
     grpc = pytest.importorskip("grpc", reason="no grpcio here to serve with")
     request_class, response_class = predict_messages()
@@ -155,22 +154,7 @@ def grpc_address():
             response.outputs[name] = column.SerializeToString()
         return response
 
-    handler = grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService",
-        {
-            "Predict": grpc.unary_unary_rpc_method_handler(
-                predict,
-                request_deserializer=request_class.FromString,
-                response_serializer=lambda response: response.SerializeToString(),
-            )
-        },
-    )
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"grpc://127.0.0.1:{port}"
-    server.stop(None).wait()
+    return serve_grpc("Predict", predict, request_class)
 
 
 @pytest.mark.parametrize("name", ["m", "m/versions/3", "m/labels/stable", "scalar"])

@@ -1,7 +1,6 @@
 import http.server
 import json
 import threading
-from concurrent import futures
 
 import pytest
 import tensorflow as tf
@@ -50,7 +49,7 @@ def rest():
 
 
 @pytest.fixture(scope="module")
-def grpc_address():
+def grpc_address(serve_grpc):
     grpc = pytest.importorskip("grpc", reason="no grpcio here to serve with")
     request_class, response_class = metadata_messages()
 
@@ -72,22 +71,7 @@ def grpc_address():
         response.metadata["signature_def"] = field(2, content)  # the value of an Any
         return response
 
-    handler = grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService",
-        {
-            "GetModelMetadata": grpc.unary_unary_rpc_method_handler(
-                metadata,
-                request_deserializer=request_class.FromString,
-                response_serializer=lambda response: response.SerializeToString(),
-            )
-        },
-    )
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"grpc://127.0.0.1:{port}"
-    server.stop(None).wait()
+    return serve_grpc("GetModelMetadata", metadata, request_class)
 
 
 def field(number, content):
