@@ -1,9 +1,12 @@
 """Fixtures every test may use. Importing this file imports no TensorFlow."""
 
+import contextlib
+import io
 import os
 import pathlib
 import random
 import sys
+import types
 
 import pytest
 
@@ -107,3 +110,44 @@ def exported(trained_task, tmp_path_factory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("exported") / "numbers"
     trained_task.export(directory)
     return directory
+
+
+# The command, in this process.
+
+
+@pytest.fixture(scope="session")
+def tflm():
+    """A function that gives what `tflm ...` would exit with and print."""
+    from tflm.cli import main
+
+    def run(*arguments, stdin=b""):
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        code = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["tflm", *map(str, arguments)])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+            patch.setenv("COLUMNS", "240")
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    main()
+                except SystemExit as ended:
+                    code = ended.code or 0
+        texts = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return types.SimpleNamespace(code=code, out=next(texts), err=next(texts))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def refused(tflm):
+    """A function that gives the one line that says why the command refuses its arguments."""
+
+    def run(*arguments):
+        done = tflm(*arguments)
+        assert done.code == 2, done
+        assert done.err.startswith("tflm: ")
+        assert done.err.count("\n") == 1
+        assert not done.out
+        return done.err
+
+    return run

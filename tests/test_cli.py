@@ -1,18 +1,14 @@
-import contextlib
-import functools
-import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 
-from tflm.cli import chunks, main, one_line
+from tflm.cli import chunks, one_line
 
 SETTINGS = {
     "vocab_size": 310,
@@ -24,33 +20,6 @@ SETTINGS = {
     "beam": 2,
     "dtype": "float32",
 }
-
-
-def tflm(*arguments, stdin=b""):
-    """What `tflm ...` would exit with and print."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    code = 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["tflm", *map(str, arguments)])
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
-        patch.setenv("COLUMNS", "240")
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main()
-            except SystemExit as ended:
-                code = ended.code or 0
-    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
-    return types.SimpleNamespace(code=code, out=next(texts), err=next(texts))
-
-
-def refused(*arguments):
-    """The one line that says why the command refuses its arguments."""
-    done = tflm(*arguments)
-    assert done.code == 2, done
-    assert done.err.startswith("tflm: ")
-    assert done.err.count("\n") == 1
-    assert not done.out
-    return done.err
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +64,7 @@ def command(folder):
 
 
 @pytest.fixture(scope="module")
-def trained(command, tmp_path_factory):
+def trained(tflm, command, tmp_path_factory):
     """A run, and what the command printed."""
     out = tmp_path_factory.mktemp("runs") / "numbers"
     done = tflm(*command, "--out", out)
@@ -124,7 +93,7 @@ def test_what_cleaning_did_is_shown_and_written(trained):
     assert counts["steps"][1]["step"] == "length:min=1,max=300,unit=characters"
 
 
-def test_the_steps_of_cleaning_are_in_the_help():
+def test_the_steps_of_cleaning_are_in_the_help(tflm):
     from tflm.data.cleaning import known_steps
 
     shown = tflm("train", "--help").out
@@ -140,7 +109,7 @@ def test_skipped_lines_are_counted_and_shown_in_every_split(trained, folder):
 
 
 def test_the_same_command_goes_on_after_an_interruption(
-    trained, command, folder, tmp_path, monkeypatch
+    tflm, trained, command, folder, tmp_path, monkeypatch
 ):
     from tflm.training.checkpoint import Checkpoint
     from tflm.training.files import load_tensors
@@ -173,21 +142,21 @@ def test_the_same_command_goes_on_after_an_interruption(
         np.testing.assert_allclose(ours[name], array, atol=1e-5, err_msg=name)
 
 
-def test_a_malformed_line_is_named(command, folder, tmp_path):
+def test_a_malformed_line_is_named(tflm, command, folder, tmp_path):
     strict = [argument for argument in command if argument != "--skip-bad"]
-    error = refused_late(*strict, "--out", tmp_path)
+    error = refused_late(tflm, *strict, "--out", tmp_path)
     assert error == f"tflm: {folder}/train.tsv, line 3: expected 2 columns. Received: 1 columns\n"
     assert not (tmp_path / "checkpoint").exists()
 
 
-def refused_late(*arguments):
+def refused_late(tflm, *arguments):
     """As `refused`, by a command that has already said something."""
     done = tflm(*arguments)
     assert done.code == 2
     return done.err
 
 
-def test_another_run_in_the_same_directory_is_refused(trained, command):
+def test_another_run_in_the_same_directory_is_refused(refused, trained, command):
     out, _ = trained
     error = refused(*command, "--out", out, "--seed", 6, "--set", "dropout=0.4")
     assert "`out` must be a new directory or the same run. Received: dropout: 0.1 there" in error
@@ -215,7 +184,7 @@ def test_another_run_in_the_same_directory_is_refused(trained, command):
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused(arguments, message, tmp_path):
+def test_what_cannot_be_trained_is_refused(refused, arguments, message, tmp_path):
     error = refused("train", "--data", tmp_path, "--out", tmp_path / "run", *arguments)
     assert re.search(message, error)
     assert not list(tmp_path.iterdir())
@@ -231,7 +200,9 @@ def test_what_cannot_be_trained_is_refused(arguments, message, tmp_path):
         (["--set", "epochs=many"], r"`set` must give epochs a value of type int.*'epochs=many'"),
     ],
 )
-def test_unknown_models_and_settings_list_the_known_ones(arguments, message, folder, tmp_path):
+def test_unknown_models_and_settings_list_the_known_ones(
+    refused, arguments, message, folder, tmp_path
+):
     arguments = ["--data", folder, "--out", tmp_path / "run", "--languages", "en-de", *arguments]
     assert re.search(message, refused("train", "translation", *arguments))
     assert not (tmp_path / "run").exists()
@@ -240,7 +211,7 @@ def test_unknown_models_and_settings_list_the_known_ones(arguments, message, fol
 # evaluate
 
 
-def test_a_run_is_scored_in_its_own_languages(trained, folder, tmp_path):
+def test_a_run_is_scored_in_its_own_languages(tflm, trained, folder, tmp_path):
     run, _ = trained
     done = tflm("evaluate", run, "--data", folder, "--skip-bad", "--out", tmp_path)
     assert done.code == 0, done.err
@@ -251,7 +222,7 @@ def test_a_run_is_scored_in_its_own_languages(trained, folder, tmp_path):
     assert (tmp_path / "hypotheses.txt").read_text() == beam
 
 
-def test_a_saved_model_is_scored_on_a_file(exported, folder, tmp_path):
+def test_a_saved_model_is_scored_on_a_file(tflm, refused, exported, folder, tmp_path):
     arguments = ["evaluate", exported, "--data", folder / "valid.tsv", "--json"]
     done = tflm(*arguments, "--languages", "en-zh", "--swap")
     assert done.code == 0, done.err
@@ -263,7 +234,7 @@ def test_a_saved_model_is_scored_on_a_file(exported, folder, tmp_path):
     assert "`languages` must be given for a model that does not say its" in refused(*arguments)
 
 
-def test_what_cannot_be_scored_is_refused(exported, folder, tmp_path):
+def test_what_cannot_be_scored_is_refused(refused, exported, folder, tmp_path):
     (tmp_path / "empty.tsv").touch()
     languages = ["--languages", "en-de"]
     for arguments, message in (
@@ -301,7 +272,7 @@ def scoring(files, name="good"):
     return [*arguments, "--sources", files["sources"], "--target-language", "zh"]
 
 
-def test_a_file_is_scored_without_a_model_and_every_form_is_written(files, tmp_path):
+def test_a_file_is_scored_without_a_model_and_every_form_is_written(tflm, files, tmp_path):
     page = tmp_path / "page.html"
     metrics = ["--metric", "bleu", "--metric", "rouge"]
     done = tflm(*scoring(files), *metrics, "--baseline", "--out", tmp_path / "out", "--html", page)
@@ -323,7 +294,7 @@ def test_a_file_is_scored_without_a_model_and_every_form_is_written(files, tmp_p
     )
 
 
-def test_a_page_needs_matplotlib_and_a_report_does_not(files, tmp_path, monkeypatch):
+def test_a_page_needs_matplotlib_and_a_report_does_not(tflm, refused, files, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("tflm.eval.plots.has_matplotlib", lambda: False)
     error = refused(*scoring(files), "--html", tmp_path / "page.html")
@@ -334,7 +305,7 @@ def test_a_page_needs_matplotlib_and_a_report_does_not(files, tmp_path, monkeypa
     assert not (tmp_path / "out" / "report.html").exists()
 
 
-def test_systems_are_compared_side_by_side(files, tmp_path):
+def test_systems_are_compared_side_by_side(tflm, refused, files, tmp_path):
     for name in ("good", "bad"):
         tflm(*scoring(files, name), "--metric", "chrf", "--out", tmp_path / name)
     page = tmp_path / "page.html"
@@ -355,7 +326,7 @@ def test_systems_are_compared_side_by_side(files, tmp_path):
     assert "`systems` must be at least two" in refused("compare", tmp_path / "good")
 
 
-def test_files_and_names_that_do_not_fit_are_refused(files, tmp_path):
+def test_files_and_names_that_do_not_fit_are_refused(refused, files, tmp_path):
     hypotheses = ["evaluate", "--hypotheses", files["good"]]
     references = ["--references", files["references"]]
     for arguments, message in (
@@ -386,7 +357,7 @@ def test_scoring_files_loads_neither_tensorflow_nor_keras(files):
 # export and predict
 
 
-def test_a_model_that_falls_short_is_not_exported(trained, folder, tmp_path, monkeypatch):
+def test_a_model_that_falls_short_is_not_exported(tflm, trained, folder, tmp_path, monkeypatch):
     run, _ = trained
     scored = ["export", run, tmp_path / "m", "--data", folder / "valid.tsv"]
     done = tflm(*scored, "--require", "bleu>=101", "--require", "ter<=100000")
@@ -414,7 +385,7 @@ def test_a_model_that_falls_short_is_not_exported(trained, folder, tmp_path, mon
     assert card["evaluation"]["data"] == "valid.tsv"
 
 
-def test_requirements_that_cannot_be_checked_are_refused_at_once(tmp_path):
+def test_requirements_that_cannot_be_checked_are_refused_at_once(refused, tmp_path):
     for arguments, message in (
         (["--require", "bleu"], "`require` must be a metric, one of >=, <=, >, <, and a number"),
         (["--require", "bleu>=3"], "`data` must be given with `require`. Received: bleu>=3"),
@@ -423,7 +394,7 @@ def test_requirements_that_cannot_be_checked_are_refused_at_once(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_a_task_is_exported_as_the_next_version(saved_task, tmp_path):
+def test_a_task_is_exported_as_the_next_version(tflm, refused, saved_task, tmp_path):
     (tmp_path / "4").mkdir()
     done = tflm("export", saved_task, tmp_path)
     assert (done.code, done.out) == (0, f"{tmp_path / '5'}\n")
@@ -434,7 +405,7 @@ def test_a_task_is_exported_as_the_next_version(saved_task, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
 
 
-def test_texts_are_answered_line_by_line(saved_task, exported, trained_task):
+def test_texts_are_answered_line_by_line(tflm, saved_task, exported, trained_task):
     texts = ["two three", "", "ten"]
     expected = "".join(f"{answer}\n" for answer in trained_task(texts))
     done = tflm("predict", saved_task, *texts)
@@ -442,7 +413,7 @@ def test_texts_are_answered_line_by_line(saved_task, exported, trained_task):
     assert tflm("predict", exported, stdin=b"two three\r\n\nten").out == expected
 
 
-def test_json_lines_say_all_about_an_answer(exported, trained_task):
+def test_json_lines_say_all_about_an_answer(tflm, exported, trained_task):
     stdin = "one\u2028two\none \n".encode() + b"two \xff three\n" + b"five " * 30
     done = tflm("predict", exported, "--json", stdin=stdin)
     answers = [json.loads(line) for line in done.out.split("\n")[:-1]]
@@ -454,7 +425,7 @@ def test_json_lines_say_all_about_an_answer(exported, trained_task):
     assert all(answer["score"] < 0 for answer in answers)
 
 
-def test_a_model_that_does_not_exist_is_named(tmp_path):
+def test_a_model_that_does_not_exist_is_named(refused, tmp_path):
     assert f"Received: {tmp_path}/gone" in refused("predict", tmp_path / "gone", "text")
 
 
@@ -479,174 +450,10 @@ def test_lines_before_a_bad_one_are_answered():
         next(found)
 
 
-# language models
-
-
-@pytest.fixture(scope="module")
-def language_model(tmp_path_factory):
-    """A language model with fresh weights, and a file of texts for it."""
-    from tflm.models.gpt2 import GPT2, Config
-    from tflm.tasks import CausalLM
-    from tflm.tokenizers import SentencePieceTokenizer
-
-    folder = tmp_path_factory.mktemp("language_model")
-    texts = ["To be, or not to be.", "公园很大。"]
-    (folder / "test.txt").write_text("\n\n".join(texts) + "\n")
-    tokenizer = SentencePieceTokenizer.train(texts * 9, 290, "char")
-    sizes = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3, "num_layers": 1, "max_length": 32}
-    CausalLM(GPT2(Config(tokenizer.vocab_size, **sizes)), tokenizer).save_pretrained(
-        folder / "model"
-    )
-    return folder
-
-
-def test_a_language_model_is_scored_on_plain_text(language_model):
-    arguments = ["evaluate", language_model / "model"]
-    for data in (language_model, language_model / "test.txt"):
-        done = tflm(*arguments, "--data", data, "--json")
-        assert done.code == 0, done.err
-        report = json.loads(done.out)
-        names = [score["name"] for score in report["scores"]]
-        assert names == ["perplexity", "bits_per_character", "bits_per_byte"]
-        assert (report["task"], report["num_examples"]) == ("causal_lm", 2)
-    error = refused(*arguments, "--data", language_model, "--languages", "en-de")
-    assert "`languages` must be left out for the task causal_lm. Received: languages='en" in error
-    error = refused(*arguments, "--data", language_model, "--baseline")
-    assert "to have baselines. Received: task='causal_lm'" in error
-    error = refused(*arguments, "--data", language_model, "--split", "valid")
-    assert "`data` must hold valid.txt, valid.txt.gz or a folder valid" in error
-
-
-def test_a_language_model_is_scored_before_it_is_exported(language_model, tmp_path):
-    arguments = ["export", language_model / "model", tmp_path / "out", "--data", language_model]
-    done = tflm(*arguments, "--require", "perplexity<=1.5")
-    assert done.code == 3
-    assert "perplexity<=1.5  NOT MET: Perplexity" in done.err
-    assert not list(tmp_path.rglob("saved_model.pb"))
-
-
-# models of two inputs
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    """A run of question answering in Chinese with fresh weights, and questions for it."""
-    from tflm.tasks import QuestionAnswering
-
-    folder = tmp_path_factory.mktemp("reader")
-    paragraphs = []
-    for who, where in (("安娜", "北京"), ("李明", "上海")):
-        answers = [{"text": where, "answer_start": 4}]
-        qas = [{"id": who, "question": f"{who}住在哪里？", "answers": answers}]
-        paragraphs.append({"context": f"{who}住在{where}。", "qas": qas})
-    data = json.dumps({"data": [{"paragraphs": paragraphs}]}, ensure_ascii=False)
-    (folder / "test.json").write_text(data, encoding="utf-8")
-    sizes = {"hidden_dim": 12, "num_heads": 3, "num_layers": 1}
-    task = QuestionAnswering.from_examples(
-        folder / "test.json",
-        "transformer_encoder/tiny",
-        vocab_size=300,
-        algorithm="char",
-        changes=sizes,
-        sequence_length=40,
-    )
-    task.save_pretrained(folder / "run" / "model")
-    (folder / "run" / "run.json").write_text('{"task": "question_answering", "language": "zh"}')
-    return folder
-
-
-def test_questions_are_scored_and_answered(reader):
-    done = tflm("evaluate", reader / "run", "--data", reader, "--json")
-    assert done.code == 0, done.err
-    report = json.loads(done.out)
-    assert (report["task"], report["num_examples"]) == ("question_answering zh", 2)
-    assert [score["name"] for score in report["scores"]] == ["exact_match", "f1"]
-    assert "cmrc:2018" in report["scores"][0]["signature"]
-    rows = [example["source"].split("\n") for example in report["examples"]]
-    lines = [
-        json.dumps({"context": rows[0][1], "question": rows[0][0]}),
-        "谁？",
-        "\t".join(rows[1]),
-    ]
-    stdin = "".join(f"{line}\r\n" for line in lines).encode()
-    done = tflm("predict", reader / "run", "--json", "--skip-bad", stdin=stdin)
-    assert done.code == 0, done.err
-    found = [json.loads(line) for line in done.out.splitlines()]
-    assert [each["answer"] for each in found] == [each["hypothesis"] for each in report["examples"]]
-    assert set(found[0]) == {"answer", "start", "end", "score", "truncated"}
-    assert "standard input, line 2: expected a JSON object with question and con" in done.err
-
-
-def test_what_is_no_question_is_refused(reader, tmp_path):
-    run = reader / "run"
-    (tmp_path / "dev.json").write_text("{}")
-    for arguments, message in (
-        (["predict", run, "谁？"], "`texts` must be question and context in turn, or each a JSON"),
-        (["predict", run, '{"question": "谁？"}'], "a string in field 'context'. Received: the f"),
-        (["evaluate", run, "--data", reader, "--languages", "en-zh"], "`languages` must be left"),
-        (["evaluate", run, "--data", reader, "--split", "valid"], "must hold valid.json or val"),
-        (["evaluate", run, "--data", tmp_path / "dev.json"], "must be JSON in SQuAD's format"),
-        (["evaluate", run / "model", "--data", reader], "`target_language` must be given, 'de'"),
-    ):
-        assert message in refused(*arguments)
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    """A classifier of pairs of texts with fresh weights, and pairs with numbers for labels."""
-    from tflm.tasks import SentimentAnalysis
-
-    folder = tmp_path_factory.mktemp("classifier")
-    rows = [("a fine film", "这部电影很好。", "same"), ("a dull film", "电影很好。", "other")] * 3
-    text = "".join(f"{int(label == 'same')},{pair},{text}\n" for text, pair, label in rows)
-    (folder / "test.csv").write_text(f"label,text_pair,text\n{text}only two,cells\n")
-    changes = {"embedding_dim": 6, "hidden_dim": 9}
-    options = {"vocab_size": 310, "algorithm": "char", "changes": changes}
-    task = SentimentAnalysis.from_texts(rows, pairs=True, labels=("other", "same"), **options)
-    task.save_pretrained(folder / "model")
-    return folder, [row[:2] for row in rows], task
-
-
-@pytest.fixture
-def few_resamples(monkeypatch):
-    """Scikit-learn takes a millisecond a resample."""
-    from tflm.eval import evaluate
-
-    few = functools.partial(evaluate, num_resamples=5)
-    monkeypatch.setattr("tflm.tasks.evaluation.evaluate", few)
-
-
-def test_pairs_of_texts_are_scored_by_their_labels_names_and_classified(classifier, few_resamples):
-    folder, pairs, task = classifier
-    data = ["--data", folder, "--skip-bad", "--json"]
-    done = tflm("evaluate", folder / "model", *data, "--metric", "accuracy", "--metric", "brier")
-    assert done.code == 0, done.err
-    assert "Skipped 1 lines." in done.err
-    report = json.loads(done.out)
-    expected = task.answer(pairs)
-    right = [one == other for one, other in zip(expected, ["same", "other"] * 3, strict=True)]
-    assert report["scores"][0]["value"] == pytest.approx(np.mean(right))
-    assert [example["references"] for example in report["examples"]][:2] == [["same"], ["other"]]
-    arguments = [text for pair in pairs[:2] for text in pair]
-    done = tflm("predict", folder / "model", *arguments)
-    assert (done.out, done.err) == ("".join(f"{label}\n" for label in expected[:2]), "")
-
-
-def test_a_classifier_is_scored_before_it_is_exported(classifier, few_resamples, tmp_path):
-    folder, pairs, _ = classifier
-    lines = (f"{text}\t{pair}\tother\n" for text, pair in pairs)
-    (tmp_path / "one_label.tsv").write_text("".join(lines))
-    arguments = ["export", folder / "model", tmp_path / "m", "--data", tmp_path / "one_label.tsv"]
-    done = tflm(*arguments, "--require", "accuracy>=1.5")
-    assert done.code == 3, done.err
-    assert "accuracy>=1.5  NOT MET: Accuracy" in done.err
-    assert not (tmp_path / "m").exists()
-
-
 # models and help
 
 
-def test_a_saved_model_is_checked_rule_by_rule(exported):
+def test_a_saved_model_is_checked_rule_by_rule(tflm, exported):
     done = tflm("check", exported, "--static")
     assert done.code == 0
     rules = [line.split()[1] for line in done.out.splitlines()]
@@ -658,7 +465,7 @@ def test_a_saved_model_is_checked_rule_by_rule(exported):
     assert first["message"].endswith("all in TF Serving 2.19.")
 
 
-def test_a_saved_model_that_no_server_takes_is_status_one(tmp_path):
+def test_a_saved_model_that_no_server_takes_is_status_one(tflm, tmp_path):
     import tensorflow as tf
 
     spec = tf.TensorSpec([None], tf.float32, name="x")
@@ -669,12 +476,12 @@ def test_a_saved_model_that_no_server_takes_is_status_one(tmp_path):
     assert "failure  batch_dimension    Output y of signature serving_default is a sc" in done.out
 
 
-def test_what_cannot_be_checked_is_refused(exported, tmp_path):
+def test_what_cannot_be_checked_is_refused(refused, exported, tmp_path):
     assert "`directory` must hold saved_model.pb" in refused("check", tmp_path)
     assert "`target` must be one of 2.12, " in refused("check", exported, "--target", "1.15")
 
 
-def test_a_checkpoint_is_converted_and_back(repository, tmp_path):
+def test_a_checkpoint_is_converted_and_back(tflm, refused, repository, tmp_path):
     fixture = repository / "tests" / "checkpoints" / "fixtures" / "bert"
     done = tflm("convert", fixture, tmp_path / "ours")
     assert done.code == 0 and f"{tmp_path / 'ours'}: Bert, 0.0 M parameters" in done.out
@@ -690,7 +497,7 @@ def test_a_checkpoint_is_converted_and_back(repository, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_zoo_is_listed(monkeypatch):
+def test_the_zoo_is_listed(tflm, monkeypatch):
     zoo = json.loads(tflm("models", "--json").out)
     monkeypatch.setattr("tflm.models.presets", lambda: zoo)  # counting takes its time
     done = tflm("models")
@@ -717,7 +524,7 @@ def test_the_zoo_is_listed(monkeypatch):
         ("models", ["--json", "parameter counts"]),
     ],
 )
-def test_every_command_explains_itself(command, words):
+def test_every_command_explains_itself(tflm, command, words):
     done = tflm(command, "--help")
     assert done.code == 0
     for word in words:
@@ -725,7 +532,7 @@ def test_every_command_explains_itself(command, words):
     assert command in tflm("--help").out
 
 
-def test_a_wrong_option_is_an_error_of_its_own():
+def test_a_wrong_option_is_an_error_of_its_own(tflm):
     done = tflm("train", "--epoch", 3)
     assert done.code == 2
     assert "--epoch" in done.err

@@ -90,6 +90,23 @@ def test_a_part_of_a_pass_does_not_count():
     assert [ours == theirs for ours, theirs in zip(cleaned, cleaned, strict=True)] == [True] * 7
 
 
+def test_what_is_dropped_is_decided_once(monkeypatch):
+    cleaned = Cleaned(PAIRS, ["whitespace", "near_duplicates"])
+    rows = list(cleaned)
+    monkeypatch.setattr(type(cleaned.steps[1]), "begin", None)  # not called again
+    assert list(cleaned) == rows and len(rows) < len(PAIRS)
+    assert rows[0] == ("I like tea.", "我喜欢喝茶。")  # and texts are still changed
+
+
+def test_rows_that_grow_between_passes_are_refused():
+    grown = list(PAIRS)
+    cleaned = Cleaned(grown, ["duplicates"])
+    assert len(list(cleaned)) == 7
+    grown.append(("a", "b"))
+    with pytest.raises(ValueError, match="`rows` must be the same at every pass. .* the 7 of the"):
+        list(cleaned)
+
+
 def test_texts_alone_are_rows_of_one():
     assert list(Cleaned([" 茶 ", "茶"], ["whitespace", "duplicates"])) == [("茶",)]
     assert Cleaned([], ["unicode"]).counts() == {
