@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "tflm.data": {"tflm.tokenizers"},
     "tflm.checkpoints": {"tflm.models", "tflm.tokenizers"},
     "tflm.export": {"tflm.generation", "tflm.tokenizers"},
-    "tflm.serving": set(),
+    "tflm.serving": {"tflm.export"},
     "tflm.tasks": {*BELOW_TASKS, "tflm"},
     "tflm.cli": {*BELOW_TASKS, "tflm.serving", "tflm.tasks", "tflm"},
     "tflm": set(),  # the package's own __init__, which holds the version

@@ -16,6 +16,7 @@ _PACKAGES = (
     "generation",
     "layers",
     "models",
+    "serving",
     "tasks",
     "tokenizers",
     "training",
