@@ -11,16 +11,16 @@ DEMO_OPTIONS ?= --epochs 12 --set vocab_size=2000 --set tokens_per_batch=1024 \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := test
-.PHONY: test test-slow test-parity lint demo build lock clean
+.PHONY: test test-slow test-parity test-beam lint demo build lock clean
 
 # A process for each core; a file's tests stay together, for they share fixtures.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --quiet
 
 test: lint
-	$(PYTEST) -m "not slow and not parity and not network" --cov --cov-report=term
+	$(PYTEST) -m "not slow and not parity and not beam and not network" --cov --cov-report=term
 
 test-slow: $(READY)
-	$(PYTEST) -m "slow and not parity and not network"
+	$(PYTEST) -m "slow and not parity and not beam and not network"
 
 # The packages we compare with are large and not locked. On Linux with pip, the CPU build of torch
 # needs PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu.
@@ -30,6 +30,13 @@ test-parity: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  tf-models-official "tensorflow-serving-api>=2.21"
 	$(PYTEST) -m parity
+
+# Apache Beam wants an older protobuf than the lock file has.
+test-beam:
+	$(PYTHON) -m venv $(VENV)-beam
+	$(VENV)-beam/bin/python -m pip install --quiet --disable-pip-version-check \
+	  "apache-beam[tfrecord]==2.77.0" "tensorflow==2.21.0" "pytest>=9" --editable ".[beam]"
+	$(VENV)-beam/bin/python -m pytest --quiet -m beam tests/export/test_beam.py
 
 # pyright does not follow an editable install's mapped folders, so it reads the installed wheel.
 lint: $(READY)
@@ -62,7 +69,7 @@ lock:
 	  --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-beam build dist *.egg-info .coverage .hypothesis .pytest_cache .ruff_cache
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \

@@ -55,13 +55,15 @@ def make_classifier(tokenizer):
         for weight in (*model.weights, *head.weights):
             weight.assign(random.normal(0.0, 0.7, weight.shape))
 
-        def logits(inputs):
-            hidden = model.call(inputs, training=False)
-            return head(hidden, inputs["padding_mask"], training=False)
+        def hidden(inputs):
+            return model.call(inputs, training=False)
+
+        def logits(hidden, padding_mask):
+            return head(hidden, padding_mask, training=False)
 
         options = {"max_length": 16, **options}
         weights = [*model.weights, *head.weights]
-        return TextClassifier(logits, weights, tokenizer, LABELS, **options)
+        return TextClassifier(hidden, logits, weights, tokenizer, LABELS, **options)
 
     return make
 
@@ -93,7 +95,7 @@ def test_the_label_is_the_likeliest_and_probabilities_are_in_the_labels_order(ma
 
 @pytest.mark.parametrize("name", ["bert", "text_cnn", "lstm_encoder"])
 def test_a_text_is_answered_in_any_batch_as_alone(make_classifier, name):
-    (serve,) = make_classifier(name).signatures().values()
+    serve = make_classifier(name).signatures()["serving_default"]
     texts = (TRICKY * 5)[:64]
     whole = columns(serve(tf.constant(texts)))
     for size in (0, 1, 7):
@@ -113,7 +115,7 @@ def test_a_saved_model_answers_the_same(make_classifier, tmp_path):
 def test_frozen_weights_give_the_same(make_classifier):
     texts = tf.constant(TRICKY)
     frozen = make_classifier(freeze=True)
-    (serve,) = frozen.signatures().values()
+    serve = frozen.signatures()["serving_default"]
     assert_equal(columns(serve(texts)), columns(make_classifier().classify(texts)))
     assert {variable.name.rpartition("/")[2] for variable in frozen._variables} == {"embeddings:0"}
 
@@ -131,7 +133,7 @@ def test_a_text_that_is_too_long_is_cut_and_says_so(make_classifier, tokenizer):
 def test_several_labels_are_those_above_the_threshold_likeliest_first(make_classifier):
     single = make_classifier().classify(tf.constant(TRICKY))
     module = make_classifier(threshold=0.6)
-    (serve,) = module.signatures().values()
+    serve = module.signatures()["serving_default"]
     found = columns(serve(tf.constant(TRICKY)))
     assert found["labels"].shape == found["probabilities"].shape == (len(TRICKY), 3)
     counts = set()
@@ -154,7 +156,7 @@ def test_pairs_are_two_strings_and_two_segments(make_classifier):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "two", "dogs", "a", "cat"]
     wordpiece = WordPieceTokenizer(vocabulary)
     module = make_classifier(tokenizer=wordpiece, pairs=True, segments=True, max_length=9)
-    (serve,) = module.signatures().values()
+    serve = module.signatures()["serving_default"]
     texts, others = tf.constant(["two dogs", "", "a cat"]), tf.constant(["a cat", "two", ""])
     found = columns(serve(text=texts, text_pair=others))
     turned = columns(serve(text=others, text_pair=texts))
@@ -171,6 +173,54 @@ def test_half_precision_answers_in_float32(make_classifier):
     assert {found[name].dtype for name in ("score", "probabilities")} == {np.dtype("float32")}
     expected = columns(make_classifier().classify(texts))
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=0.1)
+
+
+def test_tokens_and_vectors_are_those_that_the_network_has(make_classifier, tokenizer):
+    module = make_classifier()
+    functions = module.signatures()
+    assert sorted(functions) == ["embed", "serving_default", "tokenize"]
+    texts = tf.constant(TRICKY[:6])
+    found = columns(functions["tokenize"](texts))
+    lengths = tokenizer.tokenize(texts).row_lengths().numpy()
+    assert found["length"].tolist() == lengths.tolist()
+    vectors = functions["embed"](texts)["embedding"].numpy()
+    inputs, _ = module._inputs(texts[:2], None)
+    hidden = module._hidden(inputs).numpy()
+    for row, mask in enumerate(inputs["padding_mask"].numpy()):
+        np.testing.assert_allclose(vectors[row], hidden[row][mask].mean(axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.6])
+def test_an_explanation_is_what_the_labels_log_odds_lose_without_a_token(
+    make_classifier, threshold
+):
+    module = make_classifier(threshold=threshold, max_length=9)
+    texts = tf.constant(["two dogs and", "公园很大。", ""])
+    found = columns(module.explanation(texts))
+    probabilities = columns(module.classify(texts))["probabilities"]
+    best = probabilities.argmax(axis=1)
+    assert [label.decode() for label in found["label"]] == [LABELS[i] for i in best]
+    inputs, _ = module._inputs(texts, None)
+    pieces = [[piece.decode() for piece in row if piece] for row in found["pieces"]]
+    for row, (mask, label) in enumerate(zip(inputs["padding_mask"].numpy(), best, strict=True)):
+        assert len(pieces[row]) == mask.sum()
+        assert (pieces[row][0], pieces[row][-1]) == ("<s>", "</s>")
+        assert not found["attribution"][row][[0, *np.flatnonzero(~mask), mask.sum() - 1]].any()
+        for place in range(1, mask.sum() - 1):
+            seen = np.arange(len(mask)) != place
+            hidden = {**inputs, "padding_mask": inputs["padding_mask"] & seen}
+            _, logits = module._network(hidden)
+            odds = [
+                np.log(p[label] / (1 - p[label]))
+                for p in (
+                    probabilities[row],
+                    columns(module._labelled(logits))["probabilities"][row],
+                )
+            ]
+            assert found["attribution"][row][place] == pytest.approx(odds[0] - odds[1], abs=2e-3)
+    alone = columns(module.explanation(texts[1:2]))
+    size = alone["attribution"].shape[1]
+    np.testing.assert_allclose(alone["attribution"][0], found["attribution"][1, :size], atol=1e-3)
 
 
 @pytest.mark.slow

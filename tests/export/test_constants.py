@@ -22,12 +22,15 @@ def dense():
 
 
 @pytest.fixture(scope="module")
-def exports(trained_task, tmp_path_factory):
+def exports(trained_task, exported, tmp_path_factory):
     """The same task, exported with variables and with constants."""
-    folder = tmp_path_factory.mktemp("exports")
-    return {
-        freeze: trained_task.export(folder / str(freeze), freeze=freeze) for freeze in (False, True)
-    }
+    frozen = trained_task.export(tmp_path_factory.mktemp("exports"), freeze=True)
+    return {False: exported / "1", True: frozen}
+
+
+@pytest.fixture(scope="module")
+def loaded(exports):
+    return [tf.saved_model.load(str(directory)) for directory in exports.values()]
 
 
 def size(directory):
@@ -90,14 +93,11 @@ def test_a_frozen_export_holds_every_weight_once_and_the_output_weights(exports,
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "n_best", "score"])
-def test_a_frozen_export_answers_the_same(exports, signature):
-    found = []
-    for directory in exports.values():
-        loaded = tf.saved_model.load(str(directory))
-        arguments = {"text": tf.constant(TEXTS)}
-        if signature == "score":
-            arguments = {"source": tf.constant(TEXTS), "target": tf.constant(["eins", "", "zwei"])}
-        found.append(loaded.signatures[signature](**arguments))
+def test_a_frozen_export_answers_the_same(loaded, signature):
+    arguments = {"text": tf.constant(TEXTS)}
+    if signature == "score":
+        arguments = {"source": tf.constant(TEXTS), "target": tf.constant(["eins", "", "zwei"])}
+    found = [each.signatures[signature](**arguments) for each in loaded]
     for name, plain in found[0].items():
         if plain.dtype == tf.string:
             np.testing.assert_array_equal(found[1][name], plain)
@@ -105,6 +105,7 @@ def test_a_frozen_export_answers_the_same(exports, signature):
             np.testing.assert_allclose(found[1][name], plain, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_frozen_export_needs_no_code_of_ours(exports, trained_task):
     program = (
         "import sys, tensorflow as tf, tensorflow_text\n"

@@ -199,6 +199,29 @@ def test_frozen_weights_give_the_same(make):
     assert answers(variables, PAIRS) == answers(constants, PAIRS)
 
 
+def test_an_explanation_is_what_the_answers_log_odds_lose_without_a_token(make, reader):
+    module = make()
+    pairs = [*PAIRS[:5], ("who?", long_context(130, 3))]
+    sides = [tf.constant([pair[i] for pair in pairs]) for i in (0, 1)]
+    found = module.explanation(*sides)
+    plain = module.answer(*sides)
+    for name in ("answer", "start", "end", "score", "truncated"):
+        np.testing.assert_array_equal(found[name], plain[name])
+    pieces, context = found["pieces"].numpy(), found["in_context"].numpy()
+    # The logits of this encoder depend on a token and its place alone: hiding one changes nothing.
+    np.testing.assert_allclose(found["attribution"], 0.0, atol=1e-4)
+    assert pieces.shape == context.shape == found["attribution"].shape
+    spelled = b"".join(pieces[0][context[0]]).decode()
+    assert spelled.replace(" ", "") == PAIRS[0][1].replace(" ", "")
+    assert context[3].sum() == 0
+    functions = module.offer("all").signatures()
+    assert sorted(functions) == ["explain", "serving_default", "tokenize"]
+    tokens = functions["tokenize"](text=tf.constant(["Ann, 安娜", ""]))
+    assert b"".join(tokens["pieces"].numpy()[0]).decode().replace(" ", "") == "Ann,安娜"
+    assert tokens["length"].numpy()[1] == 0
+    assert functions["explain"](sides[0][:0], sides[1][:0])["attribution"].shape[0] == 0
+
+
 def test_answers_longer_than_the_overlap_are_refused(make):
     with pytest.raises(ValueError, match=r"from 1 to `overlap`.*max_answer_length=12, overlap=11"):
         make(max_answer_length=12)

@@ -1,5 +1,6 @@
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -40,6 +41,34 @@ def test_an_answer_drawn_at_random_is_not_recorded(save, tmp_path):
     assert [(record.inputs["text"].tolist(), record.outputs) for record in records] == [
         ([b"a"], {})
     ]
+
+
+def test_numbers_beside_texts_are_zeros(save, tmp_path):
+    specs = [tf.TensorSpec([None], tf.string, "text"), tf.TensorSpec([None], tf.int64, "seed")]
+    save(tmp_path / "m", lambda text, seed: {"size": seed + 1}, *specs)
+    records = record_warmup(tmp_path / "m", "m", ["a", "你"])
+    assert [record.inputs["seed"].tolist() for record in records] == [[0], [0], [0, 0]]
+    assert records[0].inputs["seed"].dtype == np.int64
+    assert records[2].outputs["size"].tolist() == [1, 1]
+
+
+def test_what_takes_another_signatures_answers_is_asked_with_the_first(tmp_path):
+    text = tf.TensorSpec([None], tf.string, name="text")
+    size = tf.TensorSpec([None, 1], tf.int32, name="size")
+
+    @tf.function(input_signature=[text])
+    def read(text):
+        return {"size": tf.strings.length(text)[:, None], "text": tf.strings.upper(text)}
+
+    @tf.function(input_signature=[size])
+    def again(size):
+        return {"size": size + 1}
+
+    functions = {"serving_default": read, "again": again}
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures=functions)
+    records = record_warmup(tmp_path, "m", ["abc", "d"])
+    (last,) = [record for record in records if record.signature == "again"]
+    assert (last.inputs["size"].tolist(), last.outputs["size"].tolist()) == ([[3]], [[4]])
 
 
 def test_signatures_of_numbers_are_left_out(save, tmp_path):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,6 +70,15 @@ def test_xla_is_found(save, tmp_path):
     findings = found(rules.xla, tmp_path)
     assert findings and all(status == "failure" for status, _ in findings)
     assert "XLA compilation disabled" in findings[0][1]
+
+
+def test_an_op_that_only_xla_runs_is_found(save, tmp_path):
+    def serve(x):
+        return {"y": keras.ops.slice_update(x, (0,), tf.zeros([1]))}
+
+    save(tmp_path, serve, NUMBERS)
+    ((status, message),) = found(rules.xla, tmp_path)
+    assert status == "failure" and "Op XlaDynamicUpdateSlice runs inside XLA only" in message
 
 
 def test_a_model_without_a_default_signature_is_found(save, tmp_path):

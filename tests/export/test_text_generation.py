@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from tflm.export import TextGenerator
-from tflm.export.text_generation import _windows, pad_left
-from tflm.generation import Beam, Greedy, Limits
+from tflm.export.options import OPTIONS
+from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models.gpt2 import GPT2, Config
 from tflm.tokenizers import SentencePieceTokenizer
 
@@ -34,39 +34,6 @@ def make_generator():
     return make
 
 
-def rolling_windows(length, skipped, size):
-    """What lm-eval reads: inputs [start, end) and the first of them that counts."""
-    return [
-        (max(end - size, 0), end, first)
-        for first in range(skipped, length, size)
-        for end in [min(first + size, length)]
-    ]
-
-
-def test_padding_moves_to_the_left():
-    ids, mask = pad_left(tf.ragged.constant([[1, 2, 3], [4], [5, 6]], dtype=tf.int32), 9)
-    assert ids.numpy().tolist() == [[1, 2, 3], [9, 9, 4], [9, 5, 6]]
-    assert mask.numpy().tolist() == [[True] * 3, [False, False, True], [False, True, True]]
-
-
-@pytest.mark.parametrize("size", [1, 4, 7, None])
-def test_windows_count_every_label_once_and_reach_back(size):
-    rows = [list(range(0, 24)), [50], list(range(60, 69)), [80, 81]]
-    skipped = [0, 0, 3, 1]
-    found = _windows(tf.ragged.constant(rows, dtype=tf.int32), tf.constant(skipped), size)
-    found = {name: value.numpy() for name, value in found.items()}
-    expected = [
-        (row, *window)
-        for row, (ids, skip) in enumerate(zip(rows, skipped, strict=True))
-        for window in rolling_windows(len(ids) - 1, skip, size or 23)
-    ]
-    assert found["row"].tolist() == [row for row, *_ in expected]
-    for i, (row, start, end, first) in enumerate(expected):
-        mask, counted = found["mask"][i], found["counted"][i]
-        assert found["ids"][i][mask].tolist() == rows[row][start:end]
-        assert found["labels"][i][counted].tolist() == rows[row][first + 1 : end + 1]
-
-
 def test_scores_do_not_depend_on_what_is_scored_together(make_generator, monkeypatch):
     generator = make_generator()
     whole = generator.log_probability(tf.constant(TEXTS))
@@ -80,7 +47,7 @@ def test_scores_do_not_depend_on_what_is_scored_together(make_generator, monkeyp
 
 def test_signatures_have_a_batch_dimension_and_take_nothing(make_generator):
     signatures = make_generator().signatures()
-    assert sorted(signatures) == ["score", "serving_default"]
+    assert sorted(signatures) == ["score", "serving_default", "tokenize"]
     for function in signatures.values():
         for count in (0, 1, 5):
             found = function(tf.constant(TEXTS[:count], tf.string))
@@ -130,3 +97,20 @@ def test_a_text_ends_before_a_stop_string(make_generator):
     assert found["finished"].numpy()[0]
     with pytest.raises(ValueError, match="`stop` must hold strings that are not empty"):
         make_generator(stop=[""])
+
+
+def test_options_write_as_strategies_do(make_generator):
+    generator = make_generator()
+    texts = tf.constant(TEXTS[:3])
+    values = {name: np.zeros(3) for name in OPTIONS}
+    values |= {"temperature": [0.0, 1.4, 1.4], "top_k": [0, 7, 7], "seed": [0, 5, 5]}
+    given = {name: tf.constant(values[name], dtype) for name, dtype in OPTIONS.items()}
+    found = generator.by_options(texts, given)
+    greedy = generator.continuations(texts[:1])
+    drawing = make_generator(strategy=Sample(temperature=1.4, top_k=7))
+    drawn = drawing.continuations(texts[1:], seed=tf.constant([5, 5]))
+    expected = [greedy["text"][0, 0], *drawn["text"][:, 0]]
+    assert found["text"].numpy().tolist() == [text.numpy() for text in expected]
+    assert set(found) == {"text", "score", "finished", "truncated"}
+    none = generator.by_options(texts[:0], {name: value[:0] for name, value in given.items()})
+    assert {len(value) for value in none.values()} == {0}

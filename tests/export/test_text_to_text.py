@@ -1,4 +1,5 @@
 import base64
+import copy
 import dataclasses
 import json
 import subprocess
@@ -9,7 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tflm.export import TextToText, encode_texts, save
+from tflm.export import save
+from tflm.export.options import OPTIONS
 from tflm.generation import Beam, Greedy, Limits, Sample
 
 BATCH_SIZES = (0, 1, 7, 64)
@@ -196,7 +198,10 @@ def test_every_input_and_output_has_a_batch_dimension(versions):
     loaded = tf.saved_model.load(str(versions["beam"]))
     answer = {"text": tf.string, "score": tf.float32, "truncated": tf.bool}
     score = {"log_probability": tf.float32, "num_tokens": tf.int32, "truncated": tf.bool}
+    tokens = {"token_ids": tf.int32, "pieces": tf.string, "length": tf.int32}
     promised = {
+        "tokenize": ({"text"}, tokens, 2),
+        "embed": ({"text"}, {"embedding": tf.float32}, 2),
         "serving_default": ({"text"}, answer, 1),
         "n_best": ({"text"}, answer, 2),
         "score": ({"source", "target"}, score, 1),
@@ -211,7 +216,7 @@ def test_every_input_and_output_has_a_batch_dimension(versions):
         found = function.structured_outputs
         assert {key: spec.dtype for key, spec in found.items()} == outputs
         for key, spec in found.items():
-            ranks = 1 if key == "truncated" else rank
+            ranks = 1 if key in ("truncated", "length") else rank
             assert spec.shape.rank == ranks
             assert spec.shape[0] is None
 
@@ -229,47 +234,80 @@ def test_an_exported_model_does_not_change_with_its_task(make_task, tmp_path):
     assert answer["text"].numpy()[0].decode() == before
 
 
-def test_a_model_that_finds_no_end_is_stopped_and_reported(make_task):
-    task = make_task()
-    module = TextToText(
-        task.model,
-        task.source_tokenizer,
-        task.target_tokenizer,
-        strategy=Greedy(),
-        limits=Limits(max_length=90, min_length=90),
-        max_source_length=11,
-        max_length_ratio=0.5,
-        extra_length=20,
+@pytest.fixture(scope="module")
+def small(make_task):
+    """A module whose answers are not all alike, however little it has learned."""
+    strategy = Beam(num_beams=3, length_penalty="power", alpha=1.0)
+    limits = Limits(max_length=6, no_repeat_ngram_size=1)
+    return make_task(strategy=strategy, limits=limits, max_source_length=20).text_to_text()
+
+
+def options(rows, **changes):
+    values = {name: np.zeros(rows) for name in OPTIONS} | changes
+    return {name: tf.constant(values[name], dtype) for name, dtype in OPTIONS.items()}
+
+
+def test_options_search_and_draw_as_strategies_do(small):
+    texts = tf.constant(["one two", "three", "", "four five"])
+    alphas = [2.0, -2.0, 0.0, 0.0]
+    found = small.by_options(
+        texts, options(4, length_penalty=alphas, temperature=[0, 0, 0, 1.3], top_k=[0, 0, 0, 9])
     )
-    found = module.hypotheses(tf.constant(["", "one", "one " * 30]))
-    assert found["truncated"].numpy().tolist() == [False, True, True]
-    mask = tf.sequence_mask([1, 2, 11])
-    assert module._max_lengths(mask).numpy().tolist() == [20, 21, 25]
-    module.max_length_ratio = None
-    assert module._max_lengths(mask) is None
+    for row, alpha in enumerate(alphas[:3]):
+        strategy = dataclasses.replace(small.strategy, alpha=alpha)
+        alone = small.hypotheses(texts[row : row + 1], strategy)
+        for name, value in alone.items():
+            ours = found[name][row].numpy()
+            if name == "score":
+                assert ours == pytest.approx(float(value[0, 0]), abs=1e-4)
+            else:
+                assert ours == np.ravel(value)[0]
+    # One integer as a seed gives the first row this one.
+    drawn = small.hypotheses(texts[3:], Sample(temperature=1.3, top_k=9))
+    assert found["text"][3].numpy() == drawn["text"].numpy()[0, 0]
 
 
-def test_texts_are_encoded_with_an_end_and_cut_where_they_are_too_long(trained_task):
-    tokenizer = trained_task.source_tokenizer
-    texts = ["", "one two", "three four five six"]
-    lengths = tokenizer.tokenize(texts).row_lengths().numpy()
-    limit = int(lengths[1]) + 1
-    token_ids, padding_mask, cut = encode_texts(tokenizer, tf.constant(texts), limit)
-    assert token_ids.shape == padding_mask.shape == (3, limit)
-    assert cut.numpy().tolist() == [False, False, True]
-    assert padding_mask.numpy().sum(axis=1).tolist() == [1, limit, limit]
-    rows = token_ids.numpy()
-    assert rows[0].tolist() == [tokenizer.eos_id] + [tokenizer.pad_id] * (limit - 1)
-    assert (rows[1:, -1] == tokenizer.eos_id).all()
-    assert rows[2, :-1].tolist() == tokenizer.tokenize(texts[2]).numpy()[0][: limit - 1].tolist()
+def test_options_say_how_long_a_text_may_be(small):
+    texts = tf.constant(["one two three"] * 3)
+    given = options(3, max_length=[1, 3, 0], temperature=[1.0] * 3, seed=[4, 4, 4])
+    found = small.by_options(texts, given)
+    sizes = [len(text) for text in found["text"].numpy()]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+    assert small.by_options(texts[:0], options(0))["text"].shape == (0,)
 
 
-def test_special_tokens_in_front_count_and_stay(trained_task):
-    tokenizer = trained_task.source_tokenizer
-    texts = ["", "three four five six"]
-    (ids,) = tokenizer.tokenize(texts[1:]).to_list()
-    token_ids, padding_mask, cut = encode_texts(tokenizer, tf.constant(texts), 6, (7, 9))
-    assert padding_mask.numpy().sum(axis=1).tolist() == [3, 6]
-    assert token_ids.numpy()[0, :3].tolist() == [7, 9, tokenizer.eos_id]
-    assert token_ids.numpy()[1].tolist() == [7, 9, *ids[:3], tokenizer.eos_id]
-    assert cut.numpy().tolist() == [False, True]
+def test_an_explanation_says_where_each_piece_comes_from(small):
+    texts = tf.constant(["one two", "", "three"])
+    found = {name: value.numpy() for name, value in small.explanation(texts).items()}
+    best = small.hypotheses(texts)
+    np.testing.assert_array_equal(found["text"], best["text"][:, 0])
+    np.testing.assert_array_equal(found["truncated"], best["truncated"])
+    written = [b"".join(row).decode().strip() for row in found["target_pieces"]]
+    plain = [text.decode() for text in found["text"]]
+    assert [
+        w for w, p in zip(written, plain, strict=True) if "<0x" not in w and "\ufffd" not in p
+    ] == [p for w, p in zip(written, plain, strict=True) if "<0x" not in w and "\ufffd" not in p]
+    assert [b"".join(row) for row in found["source_pieces"]] == [
+        b" one two</s>",
+        b"</s>",
+        b" three</s>",
+    ]
+    sums = found["attention"].sum(axis=-1)
+    np.testing.assert_allclose(sums, found["target_pieces"] != b"", atol=1e-5)
+    hidden = found["source_pieces"] == b""
+    assert not found["attention"].swapaxes(1, 2)[hidden].any()
+
+
+def test_a_text_is_embedded_as_in_any_batch(small):
+    texts = tf.constant(["one two", "three four five six", ""])
+    found = small.embedding(texts).numpy()
+    assert found.shape == (3, 24) and found.dtype == np.float32
+    np.testing.assert_allclose(small.embedding(texts[:1])[0], found[0], atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-2
+
+
+def test_a_model_without_an_encoder_has_fewer_signatures(small):
+    assert set(small._builders()) >= {"embed", "prefill", "decode_step", "explain", "options"}
+    plain = copy.copy(small)
+    plain._encodes = plain._explains = False
+    assert set(plain._builders()) == {"serving_default", "n_best", "score", "tokenize", "options"}

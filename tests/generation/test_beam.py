@@ -309,3 +309,13 @@ def test_length_penalties_are_those_of_the_papers():
 def test_impossible_beams_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Beam(**arguments)
+
+
+def test_every_sentence_may_have_its_own_exponent(prefix_model, hypotheses, same):
+    model = prefix_model(prefix_model.random_table(7, 5, spread=0.6), SALTS)
+    alphas = [2.5, 0.0, -1.0]
+    for name, rows in (("gnmt", (0, 2)), ("power", (0,)), ("none", (1,))):
+        together = search(model, Beam(3, 2, name, tf.constant(alphas)), Limits(5))
+        for row in rows:
+            alone = search(model, Beam(3, 2, name, alphas[row]), Limits(5))
+            same(hypotheses(together, row), hypotheses(alone, row))

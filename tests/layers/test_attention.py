@@ -333,3 +333,20 @@ def test_one_row_a_source_known_in_advance_changes_nothing(cross_attention):
     projected = layer.project_memory(memory)
     expected = layer(x, projected)
     np.testing.assert_allclose(layer(x, projected, rows_per_source=1), expected, atol=1e-6)
+
+
+def test_cross_attention_gives_the_mean_of_its_heads_weights(cross_attention):
+    layer, n = cross_attention(), 7
+    x, memory = arrays((n * B, T, D), (B, S, D))
+    padding_mask = np.array([[True, True, False, True, False], [True, False, True, True, True]])
+    projected, mask = layer.project_memory(memory), key_padding_mask(padding_mask)
+    found, weights = layer(x, projected, mask, return_weights=True)
+    np.testing.assert_allclose(found, layer(x, projected, mask), atol=1e-6)
+    assert weights.shape == (n * B, T, S)
+    np.testing.assert_allclose(np.sum(weights, axis=-1), 1.0, rtol=1e-5)
+    assert not np.asarray(weights)[np.repeat(~padding_mask, n, axis=0)[:, None].repeat(T, 1)].any()
+    ((kernel, bias),) = projection(layer.query)
+    (key_kernel, key_bias), _ = projection(layer.key_value, 2)
+    query, key = heads(x[-1:], kernel, bias), heads(memory[1:], key_kernel, key_bias)
+    plain = numpy_attend(query, key, np.eye(S)[None, None].repeat(H, 1), padding_mask[1])
+    np.testing.assert_allclose(weights[-1], plain[0].mean(axis=0), atol=1e-5)

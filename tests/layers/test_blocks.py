@@ -164,3 +164,16 @@ def test_an_unknown_normalisation_lists_the_known_ones():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="`hidden_dim` must be a multiple of `num_heads`"):
         TransformerBlock(10, 3, 7)
+
+
+def test_a_decoder_block_shows_where_it_looks(built):
+    block = built(cross_attention=True)
+    x, memory = arrays((B, T, D), (B, S, D))
+    projected = block.cross_attention.project_memory(memory)
+    found, cache = block(x, projected, return_attention=True)
+    expected, plain = block(x, projected)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert sorted(cache) == ["attention", *sorted(plain)]
+    y = block.attention_norm(x + block.attention(x)[0])
+    _, weights = block.cross_attention(y, projected, return_weights=True)
+    np.testing.assert_allclose(cache["attention"], weights, atol=1e-6)

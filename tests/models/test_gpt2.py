@@ -37,3 +37,14 @@ def test_more_tokens_than_positions_are_refused():
     model.build(None)
     with pytest.raises(ValueError, match="`max_length` must be at most .*17.*max_length=18"):
         model.start(np.ones((2, 3), bool), 18)
+
+
+def test_logits_that_nobody_reads_are_left_out():
+    model = GPT2(Config(**CONTRACT[1]))
+    model.build(None)
+    token_ids = np.arange(14).reshape(2, 7)
+    cache = model.start(np.ones((2, 7), bool))
+    whole, _ = model.decode(token_ids, cache)
+    logits, _ = model.decode(token_ids, {**cache, "unread": 5})
+    assert logits.shape == (2, 2, 29)
+    np.testing.assert_allclose(logits, whole[:, 5:], atol=1e-6)

@@ -82,3 +82,14 @@ def test_it_cannot_start_without_the_tokens_to_copy(model):
         ValueError, match="`token_ids` must be given to a model that copies .*: token_ids=None"
     ):
         model.start(model.encode(source, source > 0), source > 0)
+
+
+def test_it_says_what_was_looked_at(model):
+    source = np.array([[4, 5, 6], [7, 8, 0]], "int32")
+    mask = source > 0
+    cache = model.start(model.encode(source, mask), mask, 6, source)
+    target = np.array([[2, 9, 10, 11], [2, 12, 13, 14]], "int32")
+    asked = {**cache, "with_attention": True}
+    for step in (cache["step"], None):
+        _, after = model.decode(target, {**asked, "step": step}, 0)
+        assert after["attention"].shape == (2, 4, 3)

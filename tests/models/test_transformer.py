@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from tflm import models
+from tflm.layers.masks import causal_mask, key_padding_mask
 from tflm.models.transformer import Config, Transformer
 
 B, S, T, V = 2, 7, 5, 29
@@ -296,3 +297,23 @@ def test_rates_and_activation_reach_every_block():
         assert block.attention.drop.rate == 0.3
         assert block.feed_forward.up.activation.__name__ == "gelu"
     assert {block.cross_attention.drop.rate for block in model.decoder_blocks} == {0.3}
+
+
+def test_the_last_block_but_one_says_what_was_looked_at():
+    model = Transformer(Config(**SMALL))
+    model.build(None)
+    source = np.array([[5, 6, 7, 8], [9, 10, 0, 0]], "int32")
+    mask, target = source > 0, np.array([[2, 11, 12], [2, 13, 14]], "int32")
+    cache = model.start(model.encode(source, mask), mask)
+    logits, after = model.decode(target, {**cache, "step": None, "with_attention": True})
+    expected, plain = model.decode(target, {**cache, "step": None})
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    assert "attention" not in plain
+    attention = ops.convert_to_numpy(after["attention"])  # (N, T, S)
+    assert attention.shape == (2, 3, 4)
+    np.testing.assert_allclose(attention.sum(axis=-1), 1.0, rtol=1e-5)
+    assert not attention[1, :, 2:].any()
+    x = model.embed_target(target, 0, False)
+    for block, memory in zip(model.decoder_blocks[:2], cache["memory"]["blocks"], strict=False):
+        x, kept = block(x, memory, causal_mask(3), key_padding_mask(mask), return_attention=True)
+    np.testing.assert_allclose(attention, kept["attention"], atol=1e-5)

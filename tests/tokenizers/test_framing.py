@@ -91,3 +91,8 @@ def test_a_tokenizer_without_any_such_token_is_refused():
     assert only_start.num_special(pair=False) == 1
     with pytest.raises(ValueError, match="must have sep or eos to separate two texts"):
         only_start.num_special(pair=True)
+
+
+def test_special_ids_are_listed_once():
+    assert Frame(ROBERTA).special_ids == (1, 2)
+    assert Frame(MARIAN).special_ids == (2,)

@@ -57,9 +57,15 @@ def module(kinds):
     return module
 
 
-def test_ids_are_the_same_in_a_graph_and_in_tf_data(kinds, module, texts):
+@pytest.fixture(scope="module")
+def eager(kinds, texts):
+    """The ids of the texts, by kind."""
+    return {name: tokenizer.tokenize(texts).to_list() for name, tokenizer in kinds.items()}
+
+
+def test_ids_are_the_same_in_a_graph_and_in_tf_data(kinds, module, texts, eager):
     for name, tokenizer in kinds.items():
-        expected = tokenizer.tokenize(texts).to_list()
+        expected = eager[name]
         assert getattr(module, f"{name}_ids")(tf.constant(texts)).to_list() == expected
         dataset = tf.data.Dataset.from_tensor_slices(texts).batch(9).map(tokenizer.tokenize)
         assert [row for batch in dataset for row in batch.to_list()] == expected
@@ -67,11 +73,10 @@ def test_ids_are_the_same_in_a_graph_and_in_tf_data(kinds, module, texts):
         assert [n for batch in special for n in batch.numpy()] == [len(row) for row in expected]
 
 
-def test_one_text_at_a_time_gives_the_same_ids(kinds, module, texts):
-    for name, tokenizer in kinds.items():
+def test_one_text_at_a_time_gives_the_same_ids(kinds, module, texts, eager):
+    for name in kinds:
         function = getattr(module, f"{name}_ids")
-        expected = tokenizer.tokenize(texts).to_list()
-        assert [function(tf.constant([text])).to_list()[0] for text in texts] == expected
+        assert [function(tf.constant([text])).to_list()[0] for text in texts] == eager[name]
 
 
 def test_special_tokens_can_be_asked_for_in_tf_data(byte_pair, wordpiece):
@@ -83,15 +88,14 @@ def test_special_tokens_can_be_asked_for_in_tf_data(byte_pair, wordpiece):
         assert len(batch.to_list()[0]) < len(tokenizer.tokenize([text]).to_list()[0])
 
 
-def test_a_new_random_seed_leaves_tokenizers_alone(kinds, module, texts):
-    expected = {name: tokenizer.tokenize(texts).to_list() for name, tokenizer in kinds.items()}
+def test_a_new_random_seed_leaves_tokenizers_alone(kinds, module, texts, eager):
     tf.random.set_seed(3)
     for name, tokenizer in kinds.items():
-        assert tokenizer.tokenize(texts).to_list() == expected[name]
-        assert getattr(module, f"{name}_ids")(tf.constant(texts)).to_list() == expected[name]
+        assert tokenizer.tokenize(texts).to_list() == eager[name]
+        assert getattr(module, f"{name}_ids")(tf.constant(texts)).to_list() == eager[name]
 
 
-def test_every_op_is_one_of_the_oldest_server(kinds, byte_pair_files, real_lines):
+def test_every_op_is_one_of_the_oldest_server(kinds, module, byte_pair_files, real_lines):
     """`serving_ops.json` lists what TensorFlow 2.12.1 and TF Text 2.12.1 register.
 
     They are inside TensorFlow Serving 2.12; ops that need Python are left out.
@@ -101,14 +105,18 @@ def test_every_op_is_one_of_the_oldest_server(kinds, byte_pair_files, real_lines
     files = read_vocabulary(byte_pair_files)
     texts, ids = tf.TensorSpec([None], tf.string), tf.RaggedTensorSpec([None, None], tf.int32)
     sentencepiece = SentencePieceTokenizer.train(real_lines[:300], 400)
-    found = {**kinds, "sentencepiece": sentencepiece}
-    functions = [(name, each.tokenize, texts) for name, each in found.items()]
-    functions += [(name, each.detokenize, ids) for name, each in found.items()]
+    functions = [(sentencepiece.tokenize, texts), (sentencepiece.detokenize, ids)]
     for rule in RULES:
         ours = BytePairTokenizer(*files, rule, add_prefix_space=True)
-        functions.append((rule, functools.partial(ours.tokenize, special_tokens=True), texts))
-    for name, function, spec in functions:
-        graph = tf.function(function).get_concrete_function(spec).graph.as_graph_def()
+        functions.append((functools.partial(ours.tokenize, special_tokens=True), texts))
+    names = ["sentencepiece", "sentencepiece", *RULES]
+    traced = [tf.function(each).get_concrete_function(spec) for each, spec in functions]
+    for name in kinds:
+        for function in (getattr(module, f"{name}_ids"), getattr(module, f"{name}_texts")):
+            names.append(name)
+            traced.append(function.get_concrete_function())
+    for name, function in zip(names, traced, strict=True):
+        graph = function.graph.as_graph_def()
         nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
         ops = {node.op for node in nodes}
         assert not ops - known, name

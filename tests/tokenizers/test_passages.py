@@ -157,3 +157,12 @@ def test_sizes_that_leave_windows_no_room_are_refused(wordpiece):
         PassageReader(wordpiece, 18, 6, 9)
     with pytest.raises(ValueError, match=r"which are positive, and 1. Received: .*overlap=0"):
         PassageReader(wordpiece, 30, 0, 9)
+
+
+def test_a_text_alone_has_the_pieces_that_it_has_in_a_window(readers):
+    for reader in readers.values():
+        found = reader.tokenize(tf.constant(["Ann 北", ""]))
+        passages = read(reader, ["Ann 北"], [""])
+        ids = passages.inputs["token_ids"].numpy()[0].tolist()
+        assert found[0].numpy().tolist() == [each for each in ids if each not in reader.special_ids]
+        assert found.row_lengths().numpy()[1] == 0

@@ -5,22 +5,28 @@ One module serves the task in Python and the exported SavedModel, so both give t
 """
 
 import contextlib
+import copy
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
-from tflm.export.constants import Constants
+from tflm.export.attribution import attributions
+from tflm.export.served_module import ServedModule, mean_of_tokens, one_at_least, signature
+from tflm.export.sharing import Shared
+from tflm.export.token_strings import TokenStrings
 from tflm.tokenizers.framing import Frame
 
 
-class TextClassifier(tf.Module):
+class TextClassifier(ServedModule):
     """A classifier and its tokenizer as functions of strings.
 
     Args:
-        logits: `token_ids`, `padding_mask` and, with `segments`, `segment_ids`, `(B, T)` each ->
-            logits `(B, L)`.
-        weights: every weight that `logits` reads.
+        hidden: `token_ids`, `padding_mask` and, with `segments`, `segment_ids`, `(B, T)` each ->
+            what the encoder gives, `(B, T, D)`.
+        logits: that and the mask -> logits `(B, L)`.
+        weights: every weight that they read.
         tokenizer: the tokenizer.
         labels: their names.
         max_length: tokens read of a text or pair, special ones included; what is longer is cut and
@@ -35,9 +41,12 @@ class TextClassifier(tf.Module):
         ValueError: `freeze` is asked for weights too large for a graph.
     """
 
+    OFFERED: ClassVar[tuple[str, ...]] = ("serving_default", "tokenize", "embed")
+
     def __init__(
         self,
-        logits: Callable[[dict[str, Any]], Any],
+        hidden: Callable[[dict[str, Any]], Any],
+        logits: Callable[[Any, Any], Any],
         weights: Sequence[Any],
         tokenizer: Any,
         labels: Sequence[str],
@@ -48,11 +57,8 @@ class TextClassifier(tf.Module):
         threshold: float | None = None,
         freeze: bool = False,
     ):
-        super().__init__()
-        self._constants = Constants(list(weights)) if freeze else None
-        # A SavedModel needs the weights alone; a tracked Keras model would be traced as a whole.
-        self._variables = [weight.value for weight in weights]
-        self._weights = lambda: weights
+        super().__init__(weights, freeze)
+        self._hidden = hidden
         self._logits = logits
         self.tokenizer = tokenizer
         self.labels = tuple(labels)
@@ -61,6 +67,7 @@ class TextClassifier(tf.Module):
         self.segments = segments
         self.threshold = threshold
         self._frame = Frame(tokenizer)
+        self._strings = functools.cache(lambda: TokenStrings(tokenizer))
 
     def classify(self, texts: Any, text_pairs: Any = None) -> dict[str, Any]:
         """Strings `(B,)` -> the labels of each.
@@ -76,15 +83,26 @@ class TextClassifier(tf.Module):
             also `labels` string `(B, L)`, those it has, likeliest first, then "" for the rest; and
             `label` is "" where it has none.
         """
-        count = tf.shape(texts)[0]
-        # An empty batch is read as one empty text and cut off again.
-        missing = tf.fill([tf.maximum(1 - count, 0)], "")
-        texts = tf.concat([texts, missing], axis=0)
+        count, inputs, cut = self._read(texts, text_pairs)
+        _, logits = self._network(inputs)  # (B, L)
+        found = {**self._labelled(logits), "truncated": cut}
+        return {name: value[:count] for name, value in found.items()}
+
+    def _read(self, texts: Any, text_pairs: Any) -> tuple[Any, dict[str, Any], Any]:
+        """How many texts there are; of one at least what the network reads, and which are cut."""
+        count, texts = one_at_least(texts)
         if text_pairs is not None:
-            text_pairs = tf.concat([text_pairs, missing], axis=0)
-        inputs, cut = self._inputs(texts, text_pairs)
+            text_pairs = one_at_least(text_pairs)[1]
+        return count, *self._inputs(texts, text_pairs)
+
+    def _network(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """What the encoder gives `(B, T, D)`, and logits `(B, L)`."""
         with self._constants.scope() if self._constants else contextlib.nullcontext():
-            logits = tf.cast(self._logits(inputs), tf.float32)  # (B, L)
+            hidden = self._hidden(inputs)
+            logits = self._logits(hidden, inputs["padding_mask"])
+        return hidden, tf.cast(logits, tf.float32)
+
+    def _labelled(self, logits: Any) -> dict[str, Any]:
         several = self.threshold is not None
         probabilities = tf.sigmoid(logits) if several else tf.nn.softmax(logits)  # (B, L)
         scores, order = tf.math.top_k(probabilities, len(self.labels))  # (B, L)
@@ -93,19 +111,62 @@ class TextClassifier(tf.Module):
             "label": ranked[:, 0],
             "score": scores[:, 0],
             "probabilities": probabilities,
-            "truncated": cut,
         }
         if several:
             found["labels"] = tf.where(scores >= self.threshold, ranked, "")
             found["label"] = found["labels"][:, 0]
+        return found
+
+    def embedding(self, texts: Any, text_pairs: Any = None) -> Any:
+        """Strings `(B,)` -> the mean of what the encoder gives for their tokens, float32 `(B, D)`.
+
+        Special tokens are among them.
+        """
+        count, inputs, _ = self._read(texts, text_pairs)
+        hidden, _ = self._network(inputs)
+        return mean_of_tokens(hidden, inputs["padding_mask"])[:count]
+
+    def explanation(self, texts: Any, text_pairs: Any = None) -> dict[str, Any]:
+        """Strings `(B,)` -> the likeliest label of each, and what it owes to each token.
+
+        Returns:
+            `label` and `truncated` as `classify`, `label` the likeliest even where it is below the
+            threshold; string `pieces` `(B, T)`, special tokens included, "" after the last; float32
+            `attribution` `(B, T)`: by how much the label's log-odds fall without the token.
+        """
+        count, inputs, cut = self._read(texts, text_pairs)
+        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        _, logits = self._network(inputs)  # (B, L)
+        best = tf.argmax(logits, axis=1, output_type=tf.int32)  # (B,)
+
+        def score(inputs: dict[str, Any], rows: Any) -> Any:
+            _, logits = self._network(inputs)
+            return self._log_odds(logits, tf.gather(best, rows))
+
+        is_special = tf.reduce_any(token_ids[..., None] == self._frame.special_ids, axis=-1)
+        found = {
+            "label": tf.gather(tf.constant(self.labels), best),
+            "pieces": self._strings().of(token_ids, mask),
+            "attribution": attributions(score, inputs, mask & ~is_special),
+            "truncated": cut,
+        }
         return {name: value[:count] for name, value in found.items()}
+
+    def _log_odds(self, logits: Any, labels: Any) -> Any:
+        """Of labels `(B,)` against all others, float32 `(B,)`; of each on its own with several."""
+        own = tf.gather(logits, labels, batch_dims=1)  # (B,)
+        if self.threshold is not None:
+            return own
+        is_own = tf.one_hot(labels, len(self.labels), on_value=True, off_value=False)
+        return own - tf.reduce_logsumexp(tf.where(is_own, float("-inf"), logits), axis=1)
+
+    def _tokenize(self, texts: Any) -> Any:
+        return self.tokenizer.tokenize(tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8"))
 
     def _inputs(self, texts: Any, text_pairs: Any) -> tuple[dict[str, Any], Any]:
         """The arrays that the network reads, and which texts were cut."""
-        first, *second = (
-            self.tokenizer.tokenize(tf.strings.unicode_transcode(each, "UTF-8", "UTF-8"))
-            for each in (texts, *(() if text_pairs is None else (text_pairs,)))
-        )
+        sides = (texts,) if text_pairs is None else (texts, text_pairs)
+        first, *second = map(self._tokenize, sides)
         ids, own, cut = self._frame.join(first, second[0] if second else None, self.max_length)
         mask = tf.sequence_mask(ids.row_lengths())  # (B, T)
         pad_id = getattr(self.tokenizer, "pad_id", None)
@@ -116,21 +177,24 @@ class TextClassifier(tf.Module):
             inputs["segment_ids"] = tf.cast(mask & (places >= own[:, None]), tf.int32)
         return inputs, cut
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions a server offers, by signature name; every tensor has a batch dimension."""
-        strings = [tf.TensorSpec([None], tf.string, name=name) for name in ("text", "text_pair")]
+    def _sharing(self) -> Self:
+        twin: Any = copy.copy(self)
+        kinds = {"token_ids": tf.int32, "padding_mask": tf.bool}
+        if self.segments:
+            kinds["segment_ids"] = tf.int32
+        specs = [{name: tf.TensorSpec([None, None], kind) for name, kind in kinds.items()}]
+        twin._network = Shared(self._network, specs, self._weights())
+        return twin
 
-        @tf.function(input_signature=strings[:1], autograph=False)
-        def of_texts(text: Any) -> dict[str, Any]:
-            return self.classify(text)
-
-        @tf.function(input_signature=strings, autograph=False)
-        def of_pairs(text: Any, text_pair: Any) -> dict[str, Any]:
-            return self.classify(text, text_pair)
-
-        serving_default = of_pairs if self.pairs else of_texts
-        if self._constants is not None:
-            serving_default.get_concrete_function()
-            held = self._constants.holds
-            self._variables = [weight.value for weight in self._weights() if not held(weight)]
-        return {"serving_default": serving_default}
+    def _builders(self) -> dict[str, Callable[[], Any]]:
+        texts = dict.fromkeys(("text", "text_pair") if self.pairs else ("text",), tf.string)
+        return {
+            "serving_default": lambda: signature(self.classify, **texts),
+            "tokenize": lambda: signature(
+                lambda text: self._strings().tokenized(self._tokenize(text)), text=tf.string
+            ),
+            "embed": lambda: signature(
+                lambda *texts: {"embedding": self.embedding(*texts)}, **texts
+            ),
+            "explain": lambda: signature(self.explanation, **texts),
+        }

@@ -8,19 +8,25 @@ compare, with each other and with no answer at all, whose log-odds are 0.
 """
 
 import contextlib
+import copy
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
-from tflm.export.constants import Constants
+from tflm.export.attribution import attributions
+from tflm.export.served_module import ServedModule, one_at_least, signature
+from tflm.export.sharing import Shared
+from tflm.export.token_strings import TokenStrings
 from tflm.tokenizers.passages import PassageReader, Passages
+from tflm.tokenizers.word_features import FEATURES
 
 _TOKENS_AT_ONCE = 1 << 14  # that the encoder reads
 _NEVER = -1e9
 
 
-class QuestionAnswerer(tf.Module):
+class QuestionAnswerer(ServedModule):
     """An encoder with a span head, and its tokenizer, as functions of strings.
 
     Args:
@@ -38,6 +44,8 @@ class QuestionAnswerer(tf.Module):
             by both; or `freeze` is asked for weights too large for a graph.
     """
 
+    OFFERED: ClassVar[tuple[str, ...]] = ("serving_default", "tokenize")
+
     def __init__(
         self,
         logits: Callable[[dict[str, Any]], Any],
@@ -49,18 +57,15 @@ class QuestionAnswerer(tf.Module):
         no_answer_threshold: float = 0.5,
         freeze: bool = False,
     ):
-        super().__init__()
         if not 1 <= max_answer_length <= reader.overlap:
             raise ValueError(
                 "`max_answer_length` must be from 1 to `overlap`, so that every answer stands "
                 f"whole in a window. Received: max_answer_length={max_answer_length}, "
                 f"overlap={reader.overlap}"
             )
-        self._constants = Constants(list(weights)) if freeze else None
-        # A SavedModel needs the weights alone; a tracked Keras model would be traced as a whole.
-        self._variables = [weight.value for weight in weights]
-        self._weights = lambda: weights
+        super().__init__(weights, freeze)
         self._logits = logits
+        self._strings = functools.cache(lambda: TokenStrings(reader.tokenizer))
         self.reader = reader
         self.max_answer_length = max_answer_length
         self.unanswerable = unanswerable
@@ -83,19 +88,24 @@ class QuestionAnswerer(tf.Module):
             question was too long to be read to its end. With `unanswerable` also
             `no_answer_probability` float32 `(B,)`.
         """
-        count = tf.shape(questions)[0]
-        # An empty batch is read as one empty question and cut off again.
-        missing = tf.fill([tf.maximum(1 - count, 0)], "")
-        questions, contexts = (tf.concat([x, missing], axis=0) for x in (questions, contexts))
-        passages = self.reader.read(questions, contexts)
+        count, questions = one_at_least(questions)
+        passages = self.reader.read(questions, one_at_least(contexts)[1])
+        answers, _, _ = self._answered(passages, threshold)
+        return {name: value[:count] for name, value in answers.items()}
+
+    def _answered(
+        self, passages: Passages, threshold: Any = None
+    ) -> tuple[dict[str, Any], Any, Any]:
+        """Answers; the window of each `(B,)`; and its first and last place there, `(B, 2)`."""
         best, places, totals = self.spans(passages)  # (R,), (R, 2), (R,)
-        rows, number = passages.rows, tf.shape(questions)[0]
+        rows, number = passages.rows, tf.size(passages.contexts)
         top = tf.math.segment_max(best, rows)  # (B,)
         # The first window that holds the best span.
         order = tf.range(tf.size(rows))
         where = tf.where(best == tf.gather(top, rows), order, tf.size(rows))
         where = tf.math.unsorted_segment_min(where, rows, number)  # (B,)
-        first, last = tf.unstack(tf.gather(places, where), axis=1)  # (B,)
+        places = tf.gather(places, where)  # (B, 2)
+        first, last = tf.unstack(places, axis=1)  # (B,)
         start = tf.gather_nd(passages.starts, tf.stack([where, first], axis=1))
         end = tf.gather_nd(passages.ends, tf.stack([where, last], axis=1))
         total = _segment_log_sum(totals, rows, number)  # (B,)
@@ -115,7 +125,40 @@ class QuestionAnswerer(tf.Module):
         }
         if self.unanswerable:
             answers["no_answer_probability"] = none
-        return {name: value[:count] for name, value in answers.items()}
+        return answers, where, places
+
+    def explanation(self, questions: Any, contexts: Any) -> dict[str, Any]:
+        """The likeliest answer to each question, and what it owes to each token around it.
+
+        Returns:
+            `answer`, `start`, `end`, `score` and `truncated` as `answer`; string `pieces` `(B, T)`,
+            the tokens of the window that the likeliest span stands in, special ones included, ""
+            after the last; boolean `in_context` `(B, T)`, which of them are the context's; float32
+            `attribution` `(B, T)`: by how much the span's log-odds against no answer there fall
+            without the token. Where no answer is given it is the one that came nearest.
+        """
+        count, questions = one_at_least(questions)
+        passages = self.reader.read(questions, one_at_least(contexts)[1])
+        answers, where, places = self._answered(passages)
+        inputs = {name: tf.gather(value, where) for name, value in passages.inputs.items()}
+
+        def score(inputs: dict[str, Any], rows: Any) -> Any:
+            logits = self._network(inputs)  # (n, T, 2)
+            odds = logits - logits[:, :1]
+            ends = tf.gather(places, rows)  # (n, 2)
+            first, last = (tf.gather(odds[..., i], ends[:, i], batch_dims=1) for i in (0, 1))
+            return first + last
+
+        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        in_context = tf.gather(passages.ends > 0, where)  # (B, T)
+        is_special = tf.reduce_any(token_ids[..., None] == self.reader.special_ids, axis=-1)
+        found = {
+            **{name: answers[name] for name in ("answer", "start", "end", "score", "truncated")},
+            "pieces": self._strings().of(token_ids, mask),
+            "in_context": in_context,
+            "attribution": attributions(score, inputs, mask & ~is_special),
+        }
+        return {name: value[:count] for name, value in found.items()}
 
     def spans(self, passages: Passages) -> tuple[Any, Any, Any]:
         """The best span of each window.
@@ -152,23 +195,34 @@ class QuestionAnswerer(tf.Module):
         )
 
     def _group(self, inputs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        return best_spans(self._network(inputs), inputs["answer_mask"], self.max_answer_length)
+
+    def _network(self, inputs: dict[str, Any]) -> Any:
         with self._constants.scope() if self._constants else contextlib.nullcontext():
-            logits = tf.cast(self._logits(inputs), tf.float32)  # (G, T, 2)
-        return best_spans(logits, inputs["answer_mask"], self.max_answer_length)
+            return tf.cast(self._logits(inputs), tf.float32)  # (G, T, 2)
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions a server offers, by signature name; every tensor has a batch dimension."""
-        specs = [tf.TensorSpec([None], tf.string, name=name) for name in ("question", "context")]
+    def _sharing(self) -> Self:
+        twin: Any = copy.copy(self)
+        two, integers = [None, None], ("token_ids", "segment_ids")
+        specs = {
+            name: tf.TensorSpec(two, tf.int32 if name in integers else tf.bool)
+            for name in (*integers, "padding_mask", "answer_mask")
+        }
+        specs["word_features"] = tf.TensorSpec([*two, len(FEATURES)], tf.bool)
+        twin._network = Shared(self._network, [specs], self._weights())
+        return twin
 
-        @tf.function(input_signature=specs, autograph=False)
-        def serving_default(question: Any, context: Any) -> dict[str, Any]:
-            return self.answer(question, context)
-
-        if self._constants is not None:
-            serving_default.get_concrete_function()
-            held = self._constants.holds
-            self._variables = [weight.value for weight in self._weights() if not held(weight)]
-        return {"serving_default": serving_default}
+    def _builders(self) -> dict[str, Callable[[], Any]]:
+        texts = dict.fromkeys(("question", "context"), tf.string)
+        return {
+            "serving_default": lambda: signature(
+                lambda question, context: self.answer(question, context), **texts
+            ),
+            "tokenize": lambda: signature(
+                lambda text: self._strings().tokenized(self.reader.tokenize(text)), text=tf.string
+            ),
+            "explain": lambda: signature(self.explanation, **texts),
+        }
 
 
 def best_spans(logits: Any, answer_mask: Any, most: int) -> tuple[Any, Any, Any]:

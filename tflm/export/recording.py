@@ -26,9 +26,11 @@ def record_warmup(
 ) -> list[Record]:
     """Runs every signature of strings on some texts and writes what they were answered.
 
-    Each text is asked alone, and all together. The model is loaded from the disk into a session, as
-    a server does, so a model that cannot be served fails here. Where the first answer is another
-    one the second time, drawn at random say, requests are recorded without answers.
+    Each text is asked alone, and all together; numbers beside the texts are 0. A signature that
+    takes what another answers is asked with the first of its answers. The model is loaded from the
+    disk into a session, as a server does, so a model that cannot be served fails here. Where the
+    last answer is another one the second time, drawn at random say, requests are recorded without
+    answers.
 
     Args:
         directory: the SavedModel's, in which the records go.
@@ -43,17 +45,29 @@ def record_warmup(
     """
     saved = read(directory)
     session = Session(saved)
-    records = []
-    for name, signature in saved.signatures().items():
-        if not signature.inputs or not all(map(_is_strings, signature.inputs.values())):
-            continue
-        requests = list(_requests(sorted(signature.inputs), texts))
+    records: list[Record] = []
+    first: dict[str, Mapping[str, np.ndarray]] = {}  # what each signature answers first
+
+    def ask(name: str, requests: Sequence[Mapping[str, np.ndarray]]) -> None:
         answers = [session.run(name, inputs) for inputs in requests]
-        same = _equal(answers[0], session.run(name, requests[0]))
-        records += [
-            Record(name, inputs, outputs if same else {})
-            for inputs, outputs in zip(requests, answers, strict=True)
-        ]
+        first[name] = answers[0]
+        same = _equal(answers[-1], session.run(name, requests[-1]))  # of all texts
+        for inputs, outputs in zip(requests, answers, strict=True):
+            records.append(Record(name, inputs, outputs if same else {}))
+
+    later = {}
+    for name, signature in saved.signatures().items():
+        strings = [each for each, info in signature.inputs.items() if _is_strings(info)]
+        numbers = {each: info for each, info in signature.inputs.items() if each not in strings}
+        vectors = all(len(info.tensor_shape.dim) == 1 for info in numbers.values())
+        if texts and strings and vectors:
+            ask(name, [_with_zeros(each, numbers) for each in _requests(sorted(strings), texts)])
+        else:
+            later[name] = signature.inputs.keys()
+    for name, wanted in later.items():
+        given = next((each for each in first.values() if wanted and wanted <= each.keys()), None)
+        if given is not None:
+            ask(name, [{each: given[each] for each in wanted}])
     if records:
         write_warmup(directory, model, records)
     return records
@@ -75,6 +89,18 @@ def _requests(names: Sequence[str], texts: Sequence[str]) -> Iterator[dict[str, 
             )
             for shift, name in enumerate(names)
         }
+
+
+def _with_zeros(
+    request: Mapping[str, np.ndarray], numbers: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """A request with numbers of so many rows, 0 each."""
+    rows = len(next(iter(request.values())))
+    zeros = {
+        name: np.zeros(rows, tf.as_dtype(info.dtype).as_numpy_dtype)
+        for name, info in numbers.items()
+    }
+    return {**request, **zeros}
 
 
 def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

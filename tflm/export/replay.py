@@ -131,7 +131,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _disable_xla() -> None:
+def disable_xla() -> None:
+    """Turns XLA off in this process, for good."""
     folder = pathlib.Path(tf.__file__).parent
     getattr(ctypes.CDLL(str(folder / "libtensorflow_cc.so.2")), _DISABLE_XLA)()
 
@@ -140,7 +141,7 @@ def main(directory: str) -> None:
     """Prints what `replay` finds."""
     if importlib.util.find_spec("tensorflow_text"):
         import tensorflow_text  # noqa: F401  registers its ops, as the server links them
-    _disable_xla()
+    disable_xla()
     for finding in replay(read(directory)):
         print(json.dumps(dataclasses.asdict(finding), ensure_ascii=False), flush=True)
 

@@ -110,7 +110,17 @@ def xla(model: SavedModelFile, targets: Sequence[str]) -> Iterator[Finding]:
             "'XLA compilation disabled' unless the server is started with "
             "--xla_cpu_compilation_enabled.",
         )
-    if not found:
+    # Every server knows these ops, and has nothing that runs them but XLA; `keras.ops.slice_update`
+    # and what is built on it write them.
+    needed = [node for node in model.nodes() if node.proto.op.startswith("Xla")]
+    for node in needed:
+        yield Finding(
+            "xla",
+            "failure",
+            f"Op {node.proto.op} runs inside XLA only, at {node.place}: it loads, and every "
+            "request fails.",
+        )
+    if not found and not needed:
         yield Finding("xla", "ok", "Nothing asks for XLA.")
 
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from tflm.export.bundle import template
 from tflm.export.recording import WARMUP_TEXTS, record_warmup
+
+BATCHING_FILE = "batching_params.pbtxt"
 
 
 def next_version(directory: str | os.PathLike) -> int:
@@ -46,7 +49,8 @@ def save(
 
     The version is written under a temporary name that no server loads and renamed when it is
     complete, so a server polling `directory` never sees half of it. Before that it is loaded from
-    the disk and asked; requests and answers stay with it, for the server to warm up with.
+    the disk and asked; requests and answers stay with it, for the server to warm up with. How the
+    server puts requests into batches is in `batching_params.pbtxt`, if it is told to read that.
 
     Args:
         module: holds every variable, tokenizer and table that the signatures use.
@@ -71,6 +75,7 @@ def save(
     temporary = tempfile.mkdtemp(prefix=".writing-", dir=directory)
     try:
         tf.saved_model.save(module, temporary, signatures=signatures)
+        pathlib.Path(temporary, BATCHING_FILE).write_text(template(BATCHING_FILE), encoding="utf-8")
         for name, text in (extra or {}).items():
             path = pathlib.Path(temporary, "assets.extra", name)
             path.parent.mkdir(exist_ok=True)

@@ -6,14 +6,20 @@ windows, `T` tokens of the longest of them.
 """
 
 import contextlib
+import copy
 import functools
 import re
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol, Self
 
 import tensorflow as tf
 
-from tflm.export.constants import Constants
+from tflm.export.options import OPTIONS, write_by_options
+from tflm.export.served_module import ServedModule, one_at_least, signature
+from tflm.export.sharing import RAGGED_IDS, Shared, SharedStep
+from tflm.export.streaming import Stream
+from tflm.export.token_strings import TokenStrings
+from tflm.export.windows import pad_left, windows
 from tflm.generation import Beam, Greedy, Limits, Sample, generate
 from tflm.generation.stopping import StopStrings, stop_strings
 from tflm.tokenizers.spelling import spelling
@@ -45,7 +51,7 @@ class Decoder(Protocol):
         ...
 
 
-class TextGenerator(tf.Module):
+class TextGenerator(ServedModule):
     """A decoder and its tokenizer as functions of strings.
 
     Args:
@@ -67,6 +73,8 @@ class TextGenerator(tf.Module):
         ValueError: `freeze` is asked for weights too large for a graph, or a stop string is empty.
     """
 
+    OFFERED: ClassVar[tuple[str, ...]] = ("serving_default", "score", "tokenize")
+
     def __init__(
         self,
         model: Decoder,
@@ -82,11 +90,7 @@ class TextGenerator(tf.Module):
         stop: Sequence[str] = (),
         freeze: bool = False,
     ):
-        super().__init__()
-        self._constants = Constants(model.weights) if freeze else None
-        # A SavedModel needs the weights alone; a tracked Keras model would be traced as a whole.
-        self._variables = [weight.value for weight in model.weights]
-        self._weights = lambda: model.weights
+        super().__init__(model.weights, freeze)
         self._start = model.start
         self._model_decode = functools.partial(model.decode, training=False)
         self._model_call = functools.partial(model.call, training=False)
@@ -99,6 +103,7 @@ class TextGenerator(tf.Module):
         self.limits = limits
         self.max_prompt_length = max_prompt_length
         self.context_length = context_length
+        self._stop_strings = tuple(stop)
         self._stop = None
         if stop := stop_strings(stop):
             surplus = [b""] * (self.vocab_size - tokenizer.vocab_size)
@@ -118,23 +123,28 @@ class TextGenerator(tf.Module):
             rather than reached the limit;
             `truncated` boolean `(B,)`: the prompt was longer than `max_prompt_length`.
         """
-        count = tf.shape(texts)[0]
-        missing = tf.maximum(1 - count, 0)
-        # An empty batch is decoded as one empty text and cut off again.
-        texts = tf.concat([texts, tf.fill([missing], "")], axis=0)
+        count, texts = one_at_least(texts)
         if seed is not None:
-            seed = tf.concat([seed, tf.zeros([missing], seed.dtype)], axis=0)
+            seed = one_at_least(seed)[1]
         prompts, cut = self.prompts(texts)  # ragged (B, None)
+        found = self._continued(prompts, self.strategy, seed=seed)
+        return {name: value[:count] for name, value in {**found, "truncated": cut}.items()}
+
+    def _continued(
+        self, prompts: Any, strategy: Any, max_lengths: Any = None, seed: Any = None
+    ) -> dict[str, Any]:
+        """What follows prompts, ragged `(B, None)`: as `continuations`, without `truncated`."""
         prompt_ids, padding_mask = pad_left(prompts, self.pad_id)  # (B, P)
         generated = generate(
             self.decode,
             self._start(padding_mask, self.context_length),
             prompt_ids,
-            strategy=self.strategy,
+            strategy=strategy,
             limits=self.limits,
             eos_id=self.end_id,
             pad_id=self.pad_id,
             seed=seed,
+            max_lengths=max_lengths,
             stop=self._stop,
             stop_states=None if self._stop is None else self._stop.start(prompts[:, 1:]),
         )
@@ -152,12 +162,53 @@ class TextGenerator(tf.Module):
             text = tf.strings.regex_replace(text, self._from_stop, "", replace_global=False)
             # A stop string of U+FFFD, which stands for bytes of no character, is found here only.
             finished |= text[:, 0] != whole[:, 0]
-        return {
-            "text": text[:count],
-            "score": generated.scores[:count],
-            "finished": finished[:count],
-            "truncated": cut[:count],
-        }
+        return {"text": text, "score": generated.scores, "finished": finished}
+
+    def by_options(self, texts: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Strings `(B,)` and what `tflm.export.options` says -> what may follow each."""
+        count, texts = one_at_least(texts)
+        options = {name: one_at_least(value)[1] for name, value in options.items()}
+        prompts, cut = self.prompts(texts)  # ragged (B, None)
+
+        def write(rows: Any, strategy: Any, max_lengths: Any, seed: Any) -> dict[str, Any]:
+            found = self._continued(tf.gather(prompts, rows), strategy, max_lengths, seed)
+            return {**found, "text": found["text"][:, 0], "score": found["score"][:, 0]}
+
+        found = write_by_options(write, options, self.strategy, self.limits.max_length)
+        return {name: value[:count] for name, value in {**found, "truncated": cut}.items()}
+
+    def stream(self) -> Stream:
+        """What `prefill` and `decode_step` are made of."""
+
+        def start() -> dict[str, Any]:
+            return self._start(tf.ones([1, 1], tf.bool), self.context_length)
+
+        return Stream(
+            self.decode,
+            lambda: {name: value for name, value in start().items() if name != "step"},
+            start(),
+            lambda read, written: self.continuation(read[:, 1:], written),
+            limits=self.limits,
+            max_read=self.max_prompt_length + self.limits.max_length - 1,
+            end_id=self.end_id,
+            pad_id=self.pad_id,
+            stop=self._stop_strings,
+        )
+
+    def prefill(self, texts: Any, stream: Stream) -> dict[str, Any]:
+        """Strings `(B,)` -> what `tflm.export.streaming` says, and `truncated`: it was cut."""
+        count, texts = one_at_least(texts)
+        prompts, cut = self.prompts(texts)
+        prompt_ids, padding_mask = pad_left(prompts, self.pad_id)  # (B, P)
+        lengths = tf.cast(prompts.row_lengths(), tf.int32)  # (B,)
+        found = stream.prefill(
+            self._start(padding_mask, self.context_length),
+            prompt_ids,
+            lengths,
+            tf.zeros_like(lengths) + self.limits.max_length,
+            tf.ones_like(cut),
+        )
+        return {name: value[:count] for name, value in {**found, "truncated": cut}.items()}
 
     def prompts(self, texts: Any) -> tuple[Any, Any]:
         """Strings `(B,)` -> `begin_id` and their last tokens, ragged; and which were cut."""
@@ -207,11 +258,11 @@ class TextGenerator(tf.Module):
             `(B,)`; `is_greedy` boolean `(B,)`: each of its tokens is the likeliest one.
         """
         ids, skipped = self._scored_ids(texts, contexts)  # ragged (B, None), (B,)
-        windows = _windows(ids, skipped, self.context_length)
-        log_probabilities, misses = self._score_windows(windows, tf.shape(windows["ids"])[1])
+        read = windows(ids, skipped, self.context_length)
+        log_probabilities, misses = self._score_windows(read, tf.shape(read["ids"])[1])
         count = ids.nrows(tf.int32)
-        total = tf.math.unsorted_segment_sum(log_probabilities, windows["row"], count)
-        missed = tf.math.unsorted_segment_sum(misses, windows["row"], count)
+        total = tf.math.unsorted_segment_sum(log_probabilities, read["row"], count)
+        missed = tf.math.unsorted_segment_sum(misses, read["row"], count)
         return {
             "log_probability": total,
             "num_tokens": tf.cast(ids.row_lengths(), tf.int32) - 1 - skipped,
@@ -228,11 +279,11 @@ class TextGenerator(tf.Module):
         skipped = tf.minimum(self._tokenize(contexts).row_lengths(), ids.row_lengths())
         return tf.concat([begin, ids], axis=1), tf.cast(skipped, tf.int32)
 
-    def _score_windows(self, windows: dict[str, Any], length: Any) -> tuple[Any, Any]:
+    def _score_windows(self, read: dict[str, Any], length: Any) -> tuple[Any, Any]:
         """Sums of log-probabilities, and how many tokens were not the likeliest, `(W,)` each."""
         # A few at a time: the logits of all may not fit into memory.
         at_once = tf.maximum(_LOGITS_AT_ONCE // (length * self.vocab_size), 1)
-        number = tf.shape(windows["row"])[0]
+        number = tf.shape(read["row"])[0]
         at_once = tf.maximum(tf.minimum(at_once, number), 1)
         groups = tf.maximum((number + at_once - 1) // at_once, 1)
 
@@ -242,7 +293,7 @@ class TextGenerator(tf.Module):
 
         sums, misses = tf.map_fn(
             lambda group: self._score_group(*group),
-            tuple(grouped(windows[name]) for name in ("ids", "mask", "labels", "counted")),
+            tuple(grouped(read[name]) for name in ("ids", "mask", "labels", "counted")),
             fn_output_signature=(
                 tf.TensorSpec([None], tf.float32),
                 tf.TensorSpec([None], tf.int32),
@@ -261,67 +312,34 @@ class TextGenerator(tf.Module):
             tf.reduce_sum(tf.cast(miss, tf.int32), axis=1),
         )
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions a server offers, by signature name; every tensor has a batch dimension."""
-        strings = [tf.TensorSpec([None], tf.string, name="text")]
+    def _sharing(self) -> Self:
+        twin: Any = copy.copy(self)
+        twin.decode = SharedStep(self.decode, self._weights())
+        twin.continuation = Shared(self.continuation, [RAGGED_IDS, RAGGED_IDS])
+        twin.prompts = Shared(self.prompts, [tf.TensorSpec([None], tf.string)])
+        return twin
 
-        @tf.function(input_signature=strings, autograph=False)
+    def _builders(self) -> dict[str, Callable[[], Any]]:
         def serving_default(text: Any) -> dict[str, Any]:
             found = self.continuations(text)
             return {**found, "text": found["text"][:, 0], "score": found["score"][:, 0]}
 
-        @tf.function(input_signature=strings, autograph=False)
         def score(text: Any) -> dict[str, Any]:
             found = self.log_probability(text)
             return {name: found[name] for name in ("log_probability", "num_tokens")}
 
-        functions = {"serving_default": serving_default, "score": score}
-        if self._constants is not None:
-            for function in functions.values():
-                function.get_concrete_function()
-            held = self._constants.holds
-            self._variables = [weight.value for weight in self._weights() if not held(weight)]
-        return functions
+        def options(text: Any, *values: Any) -> dict[str, Any]:
+            return self.by_options(text, dict(zip(OPTIONS, values, strict=True)))
 
-
-def pad_left(ids: Any, pad_id: int) -> tuple[Any, Any]:
-    """Ragged `(B, None)` -> int32 `(B, P)` with the padding in front, boolean mask `(B, P)`."""
-    dense = ids.to_tensor(pad_id)  # (B, P)
-    width = tf.shape(dense)[1]
-    missing = width - tf.cast(ids.row_lengths(), tf.int32)  # (B,)
-    places = tf.range(width)[None] - missing[:, None]  # (B, P)
-    mask = places >= 0
-    moved = tf.gather(dense, tf.maximum(places, 0), batch_dims=1)
-    return tf.where(mask, moved, pad_id), mask
-
-
-def _windows(ids: Any, skipped: Any, context_length: int | None) -> dict[str, Any]:
-    """The windows in which rows of tokens are read and counted.
-
-    Args:
-        ids: ragged `(B, None)`, at least one token a row; a label is the token after a token.
-        skipped: int32 `(B,)`, labels of each row that are not counted.
-        context_length: `L`, or `None`.
-
-    Returns:
-        int32 `row` `(W,)`; int32 `ids` and `labels`, boolean `mask` and `counted`, all `(W, T)`.
-    """
-    labels = tf.cast(ids.row_lengths(), tf.int32) - 1  # (B,)
-    size = tf.maximum(tf.reduce_max(labels), 1) if context_length is None else context_length
-    number = (labels - skipped + size - 1) // size  # (B,)
-    row = tf.repeat(tf.range(tf.shape(labels)[0]), number)  # (W,)
-    which = tf.range(tf.shape(row)[0]) - tf.gather(tf.cumsum(number, exclusive=True), row)
-    first = tf.gather(skipped, row) + which * size  # counted
-    end = tf.minimum(first + size, tf.gather(labels, row))
-    start = tf.maximum(end - size, 0)
-    places = start[:, None] + tf.range(tf.maximum(tf.reduce_max(end - start), 1))  # (W, T)
-    mask = places < end[:, None]
-    flat = tf.gather(tf.cast(ids.row_starts(), tf.int32), row)[:, None] + places
-    values = tf.cast(ids.flat_values, tf.int32)
-    return {
-        "row": row,
-        "ids": tf.gather(values, tf.where(mask, flat, 0)),
-        "labels": tf.gather(values, tf.where(mask, flat + 1, 0)),
-        "mask": mask,
-        "counted": mask & (places >= first[:, None]),
-    }
+        strings = functools.cache(lambda: TokenStrings(self.tokenizer))
+        stream = functools.cache(self.stream)
+        return {
+            "serving_default": lambda: signature(serving_default, text=tf.string),
+            "score": lambda: signature(score, text=tf.string),
+            "tokenize": lambda: signature(
+                lambda text: strings().tokenized(self._tokenize(text)), text=tf.string
+            ),
+            "options": lambda: signature(options, text=tf.string, **OPTIONS),
+            "prefill": lambda: signature(lambda text: self.prefill(text, stream()), text=tf.string),
+            "decode_step": lambda: stream().signature(),
+        }

@@ -6,105 +6,27 @@ One module serves the task in Python and the exported SavedModel, so both give t
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow as tf
 
-from tflm.export.constants import Constants
-from tflm.generation import Beam, Greedy, Limits, Sample, generate
+from tflm.export.encoder_decoder import EncoderDecoderModule, Source
+from tflm.export.options import OPTIONS, write_by_options
+from tflm.export.served_module import mean_of_tokens, one_at_least, signature
+from tflm.export.sharing import Shared
+from tflm.export.streaming import Stream
+from tflm.export.token_ids import encode_texts, padding_id, repeated
+from tflm.generation import Beam
 
 
-class EncoderDecoder(Protocol):
-    """What this module needs of a model.
-
-    The names of special tokens are those of a tokenizer's ids: "bos" stands for its `bos_id`.
-    """
-
-    weights: Any
-    SOURCE_START: Sequence[str]
-    TARGET_START: Sequence[str]
-    NEVER_WRITTEN: Sequence[str]
-
-    def encode(self, token_ids: Any, padding_mask: Any, training: bool | None = None) -> Any:
-        """Token ids and mask `(B, S)` -> memory `(B, S, D)`."""
-        ...
-
-    def start(
-        self,
-        memory: Any,
-        padding_mask: Any,
-        max_length: int | None = None,
-        token_ids: Any = None,
-    ) -> dict:
-        """Memory `(B, S, D)` -> the cache of an empty target."""
-        ...
-
-    def decode(
-        self, token_ids: Any, cache: dict, index: Any = 0, training: bool | None = None
-    ) -> tuple[Any, dict]:
-        """Token ids `(N, T)` -> logits `(N, T, V)`, cache."""
-        ...
-
-
-class TextToText(tf.Module):
+class TextToText(EncoderDecoderModule):
     """An encoder-decoder and its tokenizers as functions of strings.
 
-    Args:
-        model: an encoder-decoder.
-        source_tokenizer: tokenizer of what is read.
-        target_tokenizer: tokenizer of what is written.
-        strategy: `Beam`, `Greedy` or `Sample`.
-        limits: length limits of what is written, in tokens.
-        max_source_length: tokens read of a text, end token included; what is longer is cut and
-            reported as `truncated`.
-        max_length_ratio: also limits what is written to this many tokens per token read; a model
-            that does not find an end is stopped early, and reported as `truncated`.
-        extra_length: tokens that `max_length_ratio` allows on top of these.
-        seed: seed of sampling.
-        freeze: whether the weights that decoding multiplies become constants of the graph: faster
-            on a CPU, slower to load.
-
-    Raises:
-        ValueError: `freeze` is asked for weights too large for a graph, or a tokenizer lacks a
-            special token that the model wants.
+    Its arguments are those of `EncoderDecoderModule`.
     """
 
-    def __init__(
-        self,
-        model: EncoderDecoder,
-        source_tokenizer: Any,
-        target_tokenizer: Any,
-        *,
-        strategy: Beam | Greedy | Sample,
-        limits: Limits,
-        max_source_length: int,
-        max_length_ratio: float | None = None,
-        extra_length: int = 0,
-        seed: int = 0,
-        freeze: bool = False,
-    ):
-        super().__init__()
-        self._constants = Constants(model.weights) if freeze else None
-        self._output_weights = _output_weights(model) if freeze else {}
-        # A SavedModel needs the weights alone; a tracked Keras model would be traced as a whole.
-        self._variables = [weight.value for weight in model.weights]
-        self._weights = lambda: model.weights
-        self._encode = functools.partial(model.encode, training=False)
-        self._start = model.start
-        self._model_decode = functools.partial(model.decode, training=False)
-        self.source_tokenizer = source_tokenizer
-        self.target_tokenizer = target_tokenizer
-        self.strategy = strategy
-        self.limits = limits
-        self.max_source_length = max_source_length
-        self.max_length_ratio = max_length_ratio
-        self.extra_length = extra_length
-        self.seed = seed
-        self._source_start = special_ids(source_tokenizer, model.SOURCE_START)
-        self._target_start = special_ids(target_tokenizer, model.TARGET_START)
-        self._never_written = special_ids(target_tokenizer, model.NEVER_WRITTEN)
+    OFFERED: ClassVar[tuple[str, ...]] = ("serving_default", "n_best", "score", "tokenize", "embed")
 
     def hypotheses(self, texts: Any, strategy: Any = None) -> dict[str, Any]:
         """Strings `(B,)` -> the best hypotheses of each.
@@ -118,58 +40,11 @@ class TextToText(tf.Module):
             `(B,)`: the text was longer than `max_source_length` or the best hypothesis reached
             the maximum length without ending.
         """
-        count = tf.shape(texts)[0]
-        # An empty batch is decoded as one empty text and cut off again.
-        texts = tf.concat([texts, tf.fill([tf.maximum(1 - count, 0)], "")], axis=0)
-        token_ids, padding_mask, cut = encode_texts(
-            self.source_tokenizer, texts, self.max_source_length, self._source_start
-        )
-        memory = self._encode(token_ids, padding_mask)  # (B, S, D)
-        prompt = repeated(self._target_start, tf.shape(token_ids)[0])  # (B, P)
-        generated = generate(
-            self._decode,
-            self._start(memory, padding_mask, self.limits.max_length, token_ids),
-            prompt,
-            strategy=strategy or self.strategy,
-            limits=self.limits,
-            eos_id=self.target_tokenizer.eos_id,
-            pad_id=self.target_tokenizer.pad_id,
-            seed=self.seed,
-            max_lengths=self._max_lengths(padding_mask),
-            blocked_ids=self._never_written,
-            num_forced=len(self._target_start) - 1,
-        )
-        shape = tf.shape(generated.token_ids)  # (B, n, L)
-        flat = tf.reshape(generated.token_ids, [shape[0] * shape[1], shape[2]])
-        written = tf.reshape(self.target_tokenizer.detokenize(flat), shape[:2])  # (B, n)
-        # Nothing to read is nothing to write.
-        frame = 1 + len(self._source_start)
-        something = tf.reduce_sum(tf.cast(padding_mask, tf.int32), axis=1) > frame  # (B,)
-        written = tf.where(something[:, None], written, "")
-        scores = tf.where(something[:, None], generated.scores, 0.0)
-        unfinished = tf.logical_and(something, tf.logical_not(generated.finished[:, 0]))
-        return {
-            "text": tf.strings.unicode_transcode(written, "UTF-8", "UTF-8")[:count],
-            "score": scores[:count],
-            "truncated": tf.logical_or(cut, unfinished)[:count],
-        }
-
-    def _decode(self, token_ids: Any, cache: dict, index: Any = 0) -> tuple[Any, dict]:
-        """The model's step, its weights read as constants where they are frozen."""
-        if self._constants is None:
-            return self._model_decode(token_ids, cache, index)
-        output = {
-            name: self._constants.named(name, value) for name, value in self._output_weights.items()
-        }
-        with self._constants.scope():
-            return self._model_decode(token_ids, {**cache, "weights": output}, index)
-
-    def _max_lengths(self, padding_mask: Any) -> Any:
-        """The most tokens each text may be answered with, int32 `(B,)`, or `None`."""
-        if self.max_length_ratio is None:
-            return None
-        read = tf.reduce_sum(tf.cast(padding_mask, tf.float32), axis=1)  # (B,)
-        return tf.cast(read * self.max_length_ratio, tf.int32) + self.extra_length
+        count, texts = one_at_least(texts)
+        source = self._read(texts)
+        cache = self._begin(source.token_ids, source.padding_mask)
+        found = self._texts(source, self._generate(source, cache, strategy or self.strategy))
+        return {name: value[:count] for name, value in found.items()}
 
     def log_probability(self, sources: Any, targets: Any) -> dict[str, Any]:
         """Scores given targets: strings `(B,)`, strings `(B,)`.
@@ -178,22 +53,15 @@ class TextToText(tf.Module):
             `log_probability` float32 `(B,)`, the sum over the target's tokens and its end token;
             `num_tokens` int32 `(B,)`; `truncated` boolean `(B,)`: source or target was cut.
         """
-        count = tf.shape(sources)[0]
-        missing = tf.fill([tf.maximum(1 - count, 0)], "")
-        sources = tf.concat([sources, missing], axis=0)
-        targets = tf.concat([targets, missing], axis=0)
-        token_ids, padding_mask, source_cut = encode_texts(
-            self.source_tokenizer, sources, self.max_source_length, self._source_start
-        )
+        count, sources = one_at_least(sources)
+        _, targets = one_at_least(targets)
+        source = self._read(sources)
         labels, label_mask, target_cut = encode_texts(
             self.target_tokenizer, targets, self.limits.max_length
         )
         begin = repeated(self._target_start, tf.shape(labels)[0])  # (B, P)
         inputs = tf.concat([begin, labels[:, :-1]], axis=1)  # (B, P - 1 + T)
-        memory = self._encode(token_ids, padding_mask)
-        cache = self._start(memory, padding_mask, self.limits.max_length, token_ids)
-        logits, _ = self._decode(inputs, cache, 0)
-        logits = logits[:, len(self._target_start) - 1 :]  # (B, T, V)
+        logits, _ = self._forced(inputs, self._begin(source.token_ids, source.padding_mask))
         log_probabilities = -tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels, tf.cast(logits, tf.float32)
         )  # (B, T)
@@ -201,18 +69,115 @@ class TextToText(tf.Module):
         return {
             "log_probability": tf.reduce_sum(log_probabilities, axis=1)[:count],
             "num_tokens": tf.reduce_sum(tf.cast(label_mask, tf.int32), axis=1)[:count],
-            "truncated": tf.logical_or(source_cut, target_cut)[:count],
+            "truncated": tf.logical_or(source.cut, target_cut)[:count],
         }
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions a server offers, by signature name; every tensor has a batch dimension."""
-        strings = tf.TensorSpec([None], tf.string)
+    def embedding(self, texts: Any) -> Any:
+        """Strings `(B,)` -> the mean of what the encoder gives for each, float32 `(B, D)`."""
+        count, texts = one_at_least(texts)
+        source = self._read(texts)
+        memory = self._encode(source.token_ids, source.padding_mask)
+        return mean_of_tokens(memory, source.padding_mask)[:count]
+
+    def explanation(self, texts: Any) -> dict[str, Any]:
+        """Strings `(B,)` -> the best hypothesis of each, and where it comes from.
+
+        Returns:
+            `text` `(B,)` and `truncated` as `hypotheses`; string `source_pieces` `(B, S)`, special
+            tokens included, and `target_pieces` `(B, T)`, "" after the last; float32 `attention`
+            `(B, T, S)`: which of the source each piece was written after looking at, 1 in all.
+        """
+        count, texts = one_at_least(texts)
+        source = self._read(texts)
+        cache = self._begin(source.token_ids, source.padding_mask)
+        strategy = self.strategy
+        if isinstance(strategy, Beam):
+            strategy = dataclasses.replace(strategy, num_return=1)
+        generated = self._generate(source, cache, strategy)
+        found = self._texts(source, generated)
+        ids = generated.token_ids[:, 0]  # (B, T)
+        begin = repeated(self._target_start, tf.shape(ids)[0])  # (B, P)
+        _, attention = self._forced(tf.concat([begin, ids[:, :-1]], axis=1), cache)
+        size = tf.shape(ids)[1]
+        lengths = tf.where(source.has_text, generated.lengths[:, 0], 0)
+        mask = tf.sequence_mask(lengths, size)  # (B, T)
+        real = tf.cast(mask[..., None] & source.padding_mask[:, None], tf.float32)  # (B, T, S)
+        read, written = map(self._strings_of, (self.source_tokenizer, self.target_tokenizer))
+        explained = {
+            "text": found["text"][:, 0],
+            "truncated": found["truncated"],
+            "source_pieces": read.of(source.token_ids, source.padding_mask),
+            "target_pieces": written.of(ids, mask),
+            "attention": tf.cast(attention[:, :size], tf.float32) * real,
+        }
+        return {name: value[:count] for name, value in explained.items()}
+
+    def by_options(self, texts: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Strings `(B,)` and what `tflm.export.options` says -> the best hypothesis of each."""
+        count, texts = one_at_least(texts)
+        options = {name: one_at_least(value)[1] for name, value in options.items()}
+        source = self._read(texts)
+        cache = self._begin(source.token_ids, source.padding_mask)
+
+        def write(rows: Any, strategy: Any, max_lengths: Any, seed: Any) -> dict[str, Any]:
+            def take(each: Any) -> Any:
+                return tf.gather(each, rows)
+
+            with_rows = {name: value for name, value in cache.items() if name != "weights"}
+            chosen = {**cache, **tf.nest.map_structure(take, with_rows)}
+            part = Source(*map(take, source))
+            found = self._texts(part, self._generate(part, chosen, strategy, max_lengths, seed))
+            return {n: value[:, 0] if n != "truncated" else value for n, value in found.items()}
+
+        found = write_by_options(write, options, self.strategy, self.limits.max_length)
+        return {name: value[:count] for name, value in found.items()}
+
+    def stream(self) -> Stream:
+        """What `prefill` and `decode_step` are made of."""
+        two = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
+        begin = self._begin if isinstance(self._begin, Shared) else Shared(self._begin, two)
+        cache = begin.shared.get_concrete_function().structured_outputs
+
+        def without_rows() -> dict[str, Any]:
+            # They do not depend on what is read; a graph optimiser leaves out all else.
+            token = tf.zeros([1, 1], tf.int32)
+            return {"weights": self._begin(token, tf.cast(token + 1, tf.bool))["weights"]}
+
+        return Stream(
+            self._decode,
+            without_rows,
+            cache,
+            lambda _, written: self._detokenize(written),
+            limits=self.limits,
+            max_read=len(self._target_start) + self.limits.max_length - 1,
+            end_id=self.target_tokenizer.eos_id,
+            pad_id=padding_id(self.target_tokenizer),
+            blocked_ids=self._never_written,
+        )
+
+    def prefill(self, texts: Any, stream: Stream) -> dict[str, Any]:
+        """Strings `(B,)` -> what `tflm.export.streaming` says, and `truncated`: it was cut."""
+        count, texts = one_at_least(texts)
+        source = self._read(texts)
+        prompt = repeated(self._target_start, tf.shape(source.token_ids)[0])  # (B, P)
+        none = tf.zeros_like(source.token_ids[:, 0])  # (B,)
+        most = self._max_lengths(source.padding_mask, none + self.limits.max_length)
+        found = stream.prefill(
+            self._begin(source.token_ids, source.padding_mask),
+            prompt,
+            none + len(self._target_start),
+            tf.clip_by_value(most, 1, self.limits.max_length),
+            source.has_text,
+        )
+        found["truncated"] = source.cut
+        return {name: value[:count] for name, value in found.items()}
+
+    def _builders(self) -> dict[str, Callable[[], Any]]:
         # A search for the best hypothesis alone stops sooner than one for all of them.
         every = self.strategy
         if isinstance(every, Beam):
             every = dataclasses.replace(every, num_return=every.num_beams)
 
-        @tf.function(input_signature=[_named(strings, "text")], autograph=False)
         def serving_default(text: Any) -> dict[str, Any]:
             best = self.hypotheses(text)
             return {
@@ -221,85 +186,30 @@ class TextToText(tf.Module):
                 "truncated": best["truncated"],
             }
 
-        @tf.function(input_signature=[_named(strings, "text")], autograph=False)
-        def n_best(text: Any) -> dict[str, Any]:
-            return self.hypotheses(text, every)
+        def tokenize(text: Any) -> dict[str, Any]:
+            texts = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")
+            strings = self._strings_of(self.source_tokenizer)
+            return strings.tokenized(self.source_tokenizer.tokenize(texts))
 
-        @tf.function(
-            input_signature=[_named(strings, "source"), _named(strings, "target")], autograph=False
-        )
-        def score(source: Any, target: Any) -> dict[str, Any]:
-            return self.log_probability(source, target)
+        def options(text: Any, *values: Any) -> dict[str, Any]:
+            return self.by_options(text, dict(zip(OPTIONS, values, strict=True)))
 
-        functions = {"serving_default": serving_default, "n_best": n_best, "score": score}
-        if self._constants is not None:
-            for function in functions.values():
-                function.get_concrete_function()
-            held = self._constants.holds
-            self._variables = [weight.value for weight in self._weights() if not held(weight)]
-        return functions
-
-
-def special_ids(tokenizer: Any, names: Sequence[str]) -> tuple[int, ...]:
-    """The ids of special tokens: `("pad",)` -> `(tokenizer.pad_id,)`.
-
-    Raises:
-        ValueError: the tokenizer lacks one.
-    """
-    ids = tuple(getattr(tokenizer, f"{name}_id") for name in names)
-    for name, number in zip(names, ids, strict=True):
-        if number is None or number < 0:
-            raise ValueError(
-                f"`tokenizer` must have the special token {name!r}, which the model wants. "
-                f"Received: {type(tokenizer).__name__} with {name}_id={number}"
+        builders: dict[str, Callable[[], Any]] = {
+            "serving_default": lambda: signature(serving_default, text=tf.string),
+            "n_best": lambda: signature(lambda text: self.hypotheses(text, every), text=tf.string),
+            "score": lambda: signature(self.log_probability, source=tf.string, target=tf.string),
+            "tokenize": lambda: signature(tokenize, text=tf.string),
+            "options": lambda: signature(options, text=tf.string, **OPTIONS),
+        }
+        if self._encodes:
+            builders["embed"] = lambda: signature(
+                lambda text: {"embedding": self.embedding(text)}, text=tf.string
             )
-    return ids
-
-
-def encode_texts(
-    tokenizer: Any, texts: Any, max_length: int, start_ids: Sequence[int] = ()
-) -> tuple[Any, Any, Any]:
-    """Strings `(B,)` -> token ids with the end token, their mask, and which texts were cut.
-
-    Args:
-        tokenizer: a tokenizer.
-        texts: strings `(B,)`; bytes that are not UTF-8 become U+FFFD.
-        max_length: tokens kept of a text, special tokens included.
-        start_ids: special tokens in front of each text.
-
-    Returns:
-        int32 `(B, S)`, boolean `(B, S)`, boolean `(B,)`.
-    """
-    ids = tokenizer.tokenize(tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8"))
-    room = max_length - 1 - len(start_ids)
-    cut = ids.row_lengths() > room  # (B,)
-    count = tf.shape(texts)[0]
-    end = tf.fill([count, 1], tokenizer.eos_id)
-    start = [repeated(start_ids, count)] if start_ids else []
-    ids = tf.concat([*start, ids[:, :room], end], axis=1)
-    padding_mask = tf.sequence_mask(ids.row_lengths())  # (B, S)
-    return ids.to_tensor(tokenizer.pad_id), padding_mask, cut
-
-
-def repeated(ids: Sequence[int], rows: Any) -> Any:
-    """The same ids in every row, int32 `(rows, len(ids))`."""
-    return tf.tile(tf.constant(ids, tf.int32)[None], tf.stack([rows, 1]))
-
-
-def _output_weights(model: EncoderDecoder) -> dict[str, Any]:
-    """The weights of the logits as NumPy arrays, by name, with a bias."""
-    one = tf.ones([1, 1], tf.int32)
-    mask = tf.cast(one, tf.bool)
-    cache = model.start(model.encode(one, mask, training=False), mask, token_ids=one)
-    weights = cache.get("weights", {})
-    found = {name: value.numpy() for name, value in weights.items()}
-    if "output" in found and "bias" not in found:
-        # Too small to change a logit, and not zero: a graph optimiser leaves out what adds zero,
-        # and without a bias the rearranged weights are not kept (see `constants`).
-        output = found["output"]
-        found["bias"] = np.full(output.shape[-1], 1e-30, output.dtype)
-    return found
-
-
-def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
-    return tf.TensorSpec(spec.shape, spec.dtype, name)
+            stream = functools.cache(self.stream)
+            builders["prefill"] = lambda: signature(
+                lambda text: self.prefill(text, stream()), text=tf.string
+            )
+            builders["decode_step"] = lambda: stream().signature()
+        if self._explains:
+            builders["explain"] = lambda: signature(self.explanation, text=tf.string)
+        return builders

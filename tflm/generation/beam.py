@@ -11,7 +11,7 @@ from tflm.generation.top_k import top_k
 NEVER = -float("inf")
 
 # What divides a log-probability, from the length in tokens, eos included, and alpha.
-LENGTH_PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
+LENGTH_PENALTIES: dict[str, Callable[[Tensor, float | Tensor], Tensor]] = {
     "gnmt": lambda length, alpha: ((5.0 + length) / 6.0) ** alpha,  # Wu et al. 2016, equation 14
     "power": lambda length, alpha: length**alpha,  # Hugging Face's `length_penalty`
     "none": lambda length, alpha: tf.ones_like(length),
@@ -41,13 +41,14 @@ class Beam:
         num_beams: Live texts per sentence.
         num_return: Hypotheses to return, distinct, best first.
         length_penalty: A name in `LENGTH_PENALTIES`.
-        alpha: Exponent of the penalty; above 0 favours long texts, below 0 short ones.
+        alpha: Exponent of the penalty, a number or (B,) float32, one per sentence; above 0 favours
+            long texts, below 0 short ones.
     """
 
     num_beams: int = 4
     num_return: int = 1
     length_penalty: str = "gnmt"
-    alpha: float = 0.6
+    alpha: float | Tensor = 0.6
 
     def __post_init__(self):
         if self.num_beams < 1:
@@ -178,7 +179,8 @@ class Beam:
         Of equal scores the earlier hypothesis stays, and an empty place is never better than
         another, so candidates of log-probability minus infinity do not enter.
         """
-        scores = tf.concat([state["scores"], log_probs / self._penalty(step, request)], axis=1)
+        penalty = tf.expand_dims(self._penalty(step, request), -1)  # (1,) or (B, 1)
+        scores = tf.concat([state["scores"], log_probs / penalty], axis=1)
         scores, kept = tf.math.top_k(scores, self.num_return)  # (B, n)
 
         def take(pooled: Tensor, candidates: Tensor) -> Tensor:

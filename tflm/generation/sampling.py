@@ -91,8 +91,25 @@ class Greedy(_SingleRow):
         return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
 
+class RandomRow(_SingleRow):
+    """What draws its tokens: random numbers, one for each row and step.
+
+    A draw depends on the row's seed, the step and the row's logits, on nothing else.
+    """
+
+    def start(self, request: Request) -> State:
+        """Draws the call's random numbers."""
+        # Philox counts: number i of a row is the same however many are drawn after it.
+        uniforms = tf.map_fn(
+            lambda key: tf.random.stateless_uniform((request.max_length,), key, alg="philox"),
+            row_seeds(request.seed, request.batch_size),
+            fn_output_signature=tf.TensorSpec((request.max_length,), tf.float32),
+        )  # (B, max_length)
+        return {**super().start(request), "uniforms": uniforms}
+
+
 @dataclasses.dataclass(frozen=True)
-class Sample(_SingleRow):
+class Sample(RandomRow):
     """Draws every token at random from the model's distribution, sharpened and cut.
 
     The draw depends on the row's seed, the step and the row's logits, on nothing else: a row with
@@ -117,16 +134,6 @@ class Sample(_SingleRow):
             raise ValueError(f"`top_k` must be 0 (off) or more. Received: {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {self.top_p}")
-
-    def start(self, request: Request) -> State:
-        """Draws the call's random numbers, one per row and step."""
-        # Philox counts: number i of a row is the same however many are drawn after it.
-        uniforms = tf.map_fn(
-            lambda key: tf.random.stateless_uniform((request.max_length,), key, alg="philox"),
-            row_seeds(request.seed, request.batch_size),
-            fn_output_signature=tf.TensorSpec((request.max_length,), tf.float32),
-        )  # (B, max_length)
-        return {**super().start(request), "uniforms": uniforms}
 
     def pick(self, logits: Tensor, step: Tensor, state: State) -> Tensor:
         """Draws by the inverse of the cumulative distribution, one random number per row."""

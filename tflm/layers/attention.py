@@ -112,10 +112,22 @@ class _Attention(keras.layers.Layer):
         return unflatten(x, like)  # (N, T, D)
 
     def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, bias: Any, training: bool | None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        mask: Any,
+        bias: Any,
+        training: bool | None,
+        show: Callable[[Any], None] | None = None,
     ) -> Any:
-        drop = self.drop
-        dropped = None if drop is None else lambda weights: drop(weights, training=training)
+        """`attend`; `show` is given the weights."""
+
+        def dropped(weights: Any) -> Any:
+            if show is not None:
+                show(weights)
+            return weights if self.drop is None else self.drop(weights, training=training)
+
         return attend(query, key, value, mask, bias=bias, scale=self.scale, drop=dropped)
 
 
@@ -242,9 +254,10 @@ class CrossAttention(_Attention):
         memory: what `project_memory` returned.
         attention_mask: boolean, broadcasts to `(B, H, 1, S)`: the same for every query of a row.
         rows_per_source: `n`, or `None` where it is not known.
+        return_weights: whether the attention weights are wanted too.
 
     Returns:
-        `(N, T, D)`.
+        `(N, T, D)`; with `return_weights` also the mean of the heads' weights, `(N, T, S)`.
 
     Raises:
         ValueError: `hidden_dim` is not a multiple of `num_heads`.
@@ -286,13 +299,19 @@ class CrossAttention(_Attention):
         memory: dict[str, Any],
         attention_mask: Any = None,
         rows_per_source: int | None = None,
+        return_weights: bool = False,
         training: bool | None = None,
     ) -> Any:
         flat = ops.reshape(x, (-1, self.hidden_dim))  # (N * T, D)
-        rows = ops.shape(memory["key"])[0]
+        rows, size = ops.shape(memory["key"])[0], ops.shape(memory["key"])[2]
         length = x.shape[1] if rows_per_source == 1 else None
         query = self._heads(self.query(flat), rows, length)  # (B, H, n * T, K)
+        seen: list[Any] = []
         context = self._attend(
-            query, memory["key"], memory["value"], attention_mask, None, training
+            query, memory["key"], memory["value"], attention_mask, None, training, seen.append
         )
-        return self._project_out(context, x)
+        context = self._project_out(context, x)
+        if not return_weights:
+            return context
+        weights = ops.mean(seen[0], axis=1)  # (B, n * T, S)
+        return context, ops.reshape(weights, (*ops.shape(x)[:2], size))

@@ -47,9 +47,11 @@ class TransformerBlock(keras.layers.Layer):
         bias: added to the scores of self-attention, broadcasts to `(N, H, T, t + T)`, or `None`.
         rotary: cosines and sines for self-attention, each `(N or 1, 1, T, K)`, or `None`.
         rows_per_source: `N / B`, or `None` where it is not known.
+        return_attention: whether the weights of the attention to the memory are wanted too.
 
     Returns:
-        `(N, T, D)`, and the cache grown by `T`.
+        `(N, T, D)`, and the cache grown by `T`; with `return_attention` there is also "attention"
+        in it, the mean of the heads' weights, `(N, T, S)`.
 
     Raises:
         ValueError: `norm` is not a known one, or see `SelfAttention`.
@@ -150,6 +152,7 @@ class TransformerBlock(keras.layers.Layer):
         bias: Any = None,
         rotary: tuple[Any, Any] | None = None,
         rows_per_source: int | None = None,
+        return_attention: bool = False,
         training: bool | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         grown: dict[str, Any] = {}
@@ -162,13 +165,18 @@ class TransformerBlock(keras.layers.Layer):
             return y
 
         def cross_attention(y: Any) -> Any:
-            return self.cross_attention(
+            found = self.cross_attention(
                 y,
                 memory,
                 cross_attention_mask,
                 rows_per_source=rows_per_source,
+                return_weights=return_attention,
                 training=training,
             )
+            if not return_attention:
+                return found
+            y, grown["attention"] = found
+            return y
 
         def feed_forward(y: Any) -> Any:
             return self.feed_forward(y, training=training)

@@ -108,7 +108,8 @@ class Decoder(Model):
 
         Two entries change what is kept and seen: with `cache["step"]["layers"]` `None` nothing is
         kept, and with `cache["segment_ids"]` int `(N, T)` tokens see their own segment only and
-        positions start again with each.
+        positions start again with each. With `cache["unread"]` the logits of so many of the first
+        tokens are not wanted, and may be left out.
         """
         raise NotImplementedError
 
@@ -150,17 +151,25 @@ class EncoderDecoder(Model):
     "rows_per_source", the integer `N / B` where the caller knows it, which may save work. With
     "step" set to `None` nothing is kept: training decodes the whole target in one call of the same
     `decode`. A model that copies from the source also leaves "overlap" `(N, T)`: how much of what
-    each token attends to had been attended to before, from 0 to 1.
+    each token attends to had been attended to before, from 0 to 1. A model that explains, asked by
+    "with_attention", leaves "attention" `(N, T, S)`: how much each token was written after looking
+    at each of the source, 1 in all.
 
     Attributes:
         SOURCE_START: special tokens of a tokenizer, "bos" for its `bos_id`, in front of a source.
+        SOURCE_END: those behind it.
         TARGET_START: those that decoding starts with, one at least.
         NEVER_WRITTEN: those that decoding must not choose.
+        ENCODES: whether the memory is vectors `(B, S, D)` that stay as they are.
+        EXPLAINS: whether it leaves "attention".
     """
 
     SOURCE_START: ClassVar[tuple[str, ...]] = ()
+    SOURCE_END: ClassVar[tuple[str, ...]] = ("eos",)
     TARGET_START: ClassVar[tuple[str, ...]] = ("bos",)
     NEVER_WRITTEN: ClassVar[tuple[str, ...]] = ()
+    ENCODES: ClassVar[bool] = True
+    EXPLAINS: ClassVar[bool] = False
 
     def encode(self, token_ids: Any, padding_mask: Any, training: bool | None = None) -> Any:
         """Source token ids `(B, S)` and their boolean mask -> memory `(B, S, D)`."""

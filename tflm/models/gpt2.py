@@ -134,7 +134,8 @@ class CausalTransformer(Decoder):
     ) -> tuple[Any, dict]:
         """Token ids `(N, T)` at the places `index …` -> logits `(N, T, V)`, cache.
 
-        Where the cache says "last_only", the logits are those of the last token, `(N, 1, V)`.
+        Where the cache says "last_only", the logits are those of the last token, `(N, 1, V)`; where
+        it says "unread", those of so many tokens at the start are left out.
 
         Raises:
             ValueError: `T` is more than the config's `max_length`.
@@ -168,7 +169,7 @@ class CausalTransformer(Decoder):
                 training=training,
             )
             grown.append(kept)
-        x = x[:, -1:] if cache.get("last_only") else x
+        x = x[:, -1:] if cache.get("last_only") else x[:, cache.get("unread", 0) :]
         x = x if self.final_norm is None else self.final_norm(x)
         logits = self.output_embedding.logits(x, cache["weights"]["output"])  # (N, T, V)
         return logits, {**cache, "step": {**step, "layers": None if layers is None else grown}}

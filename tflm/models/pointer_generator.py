@@ -120,7 +120,8 @@ class PointerGenerator(TransformerEncoderDecoder):
         """Target token ids `(N, T)` at the positions `index …` -> log-probabilities, cache."""
         step, memory = cache["step"], cache["memory"]
         blocks = {**cache, "step": None if step is None else step["blocks"]}
-        x, grown = self.decoder_states(token_ids, blocks, index, training)
+        x, after = self.decoder_states(token_ids, blocks, index, training)
+        grown = after.pop("step")
         weights = cache["weights"]
         logits = self.output_embedding.logits(x, weights["output"], weights.get("bias"))
         copied = memory["copied"]
@@ -128,6 +129,7 @@ class PointerGenerator(TransformerEncoderDecoder):
             x, logits, copied, copied["token_ids"], memory["padding_mask"]
         )
         if step is None:
-            return logits, {**cache, "step": None}
+            return logits, {**cache, **after, "step": None}
         again, covered = overlap(attention, step["covered"])  # (N, T), (N, S)
-        return logits, {**cache, "step": {"blocks": grown, "covered": covered}, "overlap": again}
+        step = {"blocks": grown, "covered": covered}
+        return logits, {**cache, **after, "step": step, "overlap": again}

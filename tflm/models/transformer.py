@@ -6,7 +6,7 @@ pre-norm by option.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -61,6 +61,8 @@ class TransformerEncoderDecoder(EncoderDecoder):
     Args:
         config: a dataclass with `hidden_dim`, `num_encoder_layers` and `num_decoder_layers`.
     """
+
+    EXPLAINS: ClassVar[bool] = True
 
     embedding: TokenEmbedding
     target_embedding: TokenEmbedding
@@ -162,15 +164,21 @@ class TransformerEncoderDecoder(EncoderDecoder):
         self, token_ids: Any, cache: dict, index: Any = 0, training: bool | None = None
     ) -> tuple[Any, dict]:
         """Target token ids `(N, T)` at the positions `index …` -> logits `(N, T, V)`, cache."""
-        x, step = self.decoder_states(token_ids, cache, index, training)
+        x, after = self.decoder_states(token_ids, cache, index, training)
         weights = cache["weights"]
         logits = self.output_embedding.logits(x, weights["output"], weights.get("bias"))
-        return logits, {**cache, "step": step}
+        return logits, {**cache, **after}
 
     def decoder_states(
         self, token_ids: Any, cache: dict, index: Any, training: bool | None
-    ) -> tuple[Any, Any]:
-        """What the decoder gives `(N, T, D)`, and its blocks' caches, `None` where none is kept."""
+    ) -> tuple[Any, dict[str, Any]]:
+        """What the decoder gives `(N, T, D)`, and what is new in the cache.
+
+        That is "step", its blocks' caches, `None` where none is kept; and "attention" `(N, T, S)`
+        where the cache has "with_attention": the mean of the heads of the last block but one, which
+        of all come nearest to a word alignment (Garg et al. 2019, https://arxiv.org/abs/1909.02074,
+        section 3.2).
+        """
         x = self.embed_target(token_ids, index, training)
         # A single query sees everything before it and itself: nothing to hide.
         one_query = token_ids.shape[1] == 1
@@ -181,7 +189,8 @@ class TransformerEncoderDecoder(EncoderDecoder):
         if self.decoder_bias is not None:
             bias = self.decoder_bias(num_queries=length, index=index)  # (1, H, T, index + T)
         step = cache["step"]
-        grown = []
+        explained = max(len(self.decoder_blocks) - 2, 0) if cache.get("with_attention") else None
+        grown, after = [], {}
         for i, block in enumerate(self.decoder_blocks):
             x, kept = block(
                 x,
@@ -191,10 +200,14 @@ class TransformerEncoderDecoder(EncoderDecoder):
                 cache=None if step is None else step[i],
                 bias=bias,
                 rows_per_source=cache.get("rows_per_source"),
+                return_attention=i == explained,
                 training=training,
             )
+            if i == explained:
+                after["attention"] = kept.pop("attention")
             grown.append(kept)
-        return self.finish(x, self.decoder_norm, training), None if step is None else grown
+        after["step"] = None if step is None else grown
+        return self.finish(x, self.decoder_norm, training), after
 
 
 class Transformer(TransformerEncoderDecoder):

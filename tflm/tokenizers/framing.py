@@ -20,6 +20,7 @@ class Frame:
 
     Attributes:
         start, middle, end: ids in front of a text, between two, and after the last.
+        special_ids: all of them, each once.
 
     Raises:
         ValueError: the tokenizer has no token to put around a text.
@@ -35,6 +36,7 @@ class Frame:
             )
         self.start, self.end = start, end
         self.middle = end * (2 if ids["sep"] is not None and ids["sep"] == ids["eos"] else 1)
+        self.special_ids = tuple(sorted({*start, *self.middle, *end}))
 
     def num_special(self, pair: bool) -> int:
         """How many tokens it adds to a text, or to a pair.

@@ -95,6 +95,19 @@ class PassageReader(tf.Module):
         pad_id = getattr(tokenizer, "pad_id", None)
         self.pad_id = 0 if pad_id is None or pad_id < 0 else int(pad_id)
 
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens around question and context, each once."""
+        return self._frame.special_ids
+
+    def tokenize(self, texts: Any) -> Any:
+        """Strings (B,) -> the pieces of their words, ragged int32 (B, None)."""
+        pieces = self._pieces(self._finder.find(texts))
+        ragged: Any = tf.RaggedTensor  # its constructors are unknown to type checkers
+        return ragged.from_row_lengths(
+            pieces.ids[:-1], tf.cast(pieces.sizes, tf.int64), validate=False
+        )
+
     def read(self, questions: Any, contexts: Any) -> Passages:
         """Strings (B,) and (B,) -> windows; at least one for each question."""
         sides = [self._finder.find(texts) for texts in (questions, contexts)]
