@@ -15,6 +15,7 @@ from keras import ops
 from tflm import checkpoints
 from tflm.export import WARMUP_TEXTS, new_version, save
 from tflm.tasks.input_rows import TEXT
+from tflm.tasks.variants import variant_of
 from tflm.training.files import write_atomically
 from tflm.training.lora import has_lora
 from tflm.training.weights import load_weights, save_weights, set_weights, weights_of
@@ -339,6 +340,7 @@ class Task(keras.Model):
         dtype: str | None = None,
         freeze: bool = False,
         warmup: Sequence[str] = WARMUP_TEXTS,
+        signatures: str | Sequence[str] | None = None,
         **options: Any,
     ) -> pathlib.Path:
         """Writes a SavedModel for TF Serving, strings in and strings out; LoRA is merged there.
@@ -350,12 +352,15 @@ class Task(keras.Model):
         Args:
             directory: the model's directory; versions are numbered directories inside.
             version: the version's number; the next free one by default.
-            dtype: "bfloat16" halves the file and is faster on processors that multiply it; the
-                task's own by default.
+            dtype: "bfloat16" halves the file and is faster on processors that multiply it; "int8"
+                makes it a quarter, with weights alone in eight bits (`tflm.export.int8`); the
+                task's own by default. The card has the score in float32 beside it.
             freeze: write the weights that decoding multiplies as constants of the graph: answers
                 are faster, the first request slower.
             warmup: texts as users send them, with which the model is tried and a server warms up;
                 none leaves both out.
+            signatures: names of those that are wanted beside `serving_default`, or "all"; by
+                default those that add little to the time of an export.
             **options: `evaluate_on`, `target_language`, `require` and others of
                 `tflm.tasks.evaluation.card_for_export`.
 
@@ -363,19 +368,21 @@ class Task(keras.Model):
             The version's directory.
 
         Raises:
+            ValueError: `freeze` is asked for with "int8", or there is no such signature.
             FileExistsError: `version` exists.
             RequirementsNotMet: a score falls short; nothing is written.
         """
         from tflm.tasks.evaluation import card_for_export  # which imports the tasks
 
         new_version(directory, version)  # before the work, so that it is not for nothing
-        if dtype is not None and dtype != self.model.dtype_policy.name:
-            task = self.to_dtype(dtype)
-            return task.export(directory, version, freeze=freeze, warmup=warmup, **options)
-        task = self.merged()
-        card = card_for_export(task, **options)
-        module = task.served(freeze)
-        return save(module, module.signatures(), directory, version, card, warmup)
+        variant = variant_of(self, dtype, freeze)
+        module = variant.task.served(freeze)
+        if signatures is not None:
+            module.offer(signatures)
+        card = card_for_export(
+            variant.task, weights=variant.weights(), float32=variant.float32, **options
+        )
+        return save(module, variant.signatures(module), directory, version, card, warmup)
 
     def to_files(self, directory: pathlib.Path) -> dict[str, Any]:
         """Writes what is not JSON into `directory`; returns the JSON that rebuilds the task."""

@@ -334,10 +334,12 @@ class CausalLM(PlainTextTask):
         return self.context_length - limits.max_length
 
     def served(self, freeze: bool = False) -> TextGenerator:
-        """Two signatures of `text`: what continues it, and how likely it is.
+        """Signatures of `text`: what continues it, how likely it is, and its tokens.
 
         `serving_default` -> `text`, the continuation, `score`, `finished`, `truncated`; `score` ->
-        `log_probability`, `num_tokens`.
+        `log_probability`, `num_tokens`; `tokenize` -> `token_ids`, `pieces`, `length`. On request
+        also `options`, see `tflm.export.options`, and `prefill` and `decode_step`, see
+        `tflm.export.streaming`.
         """
         return self.text_generator(freeze=freeze)
 

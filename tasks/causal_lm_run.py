@@ -64,7 +64,8 @@ class CausalLMRun(PlainTextRun):
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
         """Texts, of which nothing else is expected than themselves."""
-        return ScoredData(cls.TASK, examples, examples, reads="likelihoods")
+        texts = [row if isinstance(row, str) else row[0] for row in examples]
+        return ScoredData(cls.TASK, texts, texts, reads="likelihoods")
 
     def evaluate(self, split: str) -> dict[str, Report]:
         """Scores the finished task on a split; writes `out / "report"`.

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from tflm.data import BadLineReport
+from tflm.data.hugging_face import has_splits
 from tflm.eval import Metric, Report, evaluate
 from tflm.eval.baselines import baselines_for
 from tflm.eval.catalog import task_metric_names, task_names
@@ -21,6 +22,7 @@ from tflm.tasks.model_settings import model_settings, task_name
 from tflm.tasks.predictor import Answers, open_predictor
 from tflm.tasks.runs import scored_by
 from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.sources import dataset_split
 
 
 def scoring_settings(
@@ -67,7 +69,7 @@ def open_examples(
     """Raw examples for a model: those of a file, or of one split of a directory.
 
     Args:
-        data: the path.
+        data: the path, or a data set that `tflm.data.hugging_face.open_splits` opens.
         split: of a directory.
         settings: of the model, see `scoring_settings`.
         on_bad: "raise" at a malformed line, or "skip" it.
@@ -77,11 +79,13 @@ def open_examples(
         FileNotFoundError: there is no such file or split.
         ValueError: the file's name does not say what it is.
     """
-    if not data.exists():
+    run = scored_by(settings["task"])
+    if has_splits(data):
+        found = run.open_dataset(dataset_split(data, split), settings)
+    elif data.exists():
+        found = run.open_split(data, split, settings, on_bad, report or BadLineReport())
+    else:
         raise FileNotFoundError(f"`data` must be a file or directory that exists. Received: {data}")
-    found = scored_by(settings["task"]).open_split(
-        data, split, settings, on_bad, report or BadLineReport()
-    )
     if next(iter(found), None) is None:
         raise ValueError(f"`data` must hold at least one example. Received: {data}")
     return found
@@ -243,6 +247,9 @@ def card_for_export(
     *,
     data: str = "",
     training: Mapping[str, Any] | None = None,
+    licence: str = "",
+    weights: Mapping[str, Any] | None = None,
+    float32: Any = None,
     console: Console | None = None,
 ) -> dict[str, str]:
     """The files that go beside an exported task, by name: its card, scored first where asked.
@@ -256,6 +263,9 @@ def card_for_export(
         require: such as "bleu>=30".
         data: name of the data; the file's by default.
         training: settings of the run that trained it, its seed among them.
+        licence: under which the model may be used.
+        weights: what the card says of them, see `model_card`.
+        float32: the same task in float32, which is scored beside it; by default nothing is.
         console: where progress goes; nowhere by default.
 
     Raises:
@@ -269,14 +279,18 @@ def card_for_export(
             "`evaluate_on` must be given with `require`. "
             f"Received: require={', '.join(require)} and no data"
         )
-    report = None
+    report = beside = None
     if evaluate_on is not None and evaluated_as(task) == TEXTS:
         report = score_texts_for_export(task, evaluate_on, require, data=data)
+        if float32 is not None:
+            beside = score_texts_for_export(float32, evaluate_on, data=data)
     elif evaluate_on is not None:
         if isinstance(evaluate_on, (str, os.PathLike)):
             data = data or pathlib.Path(evaluate_on).name
         scored = _scored(task, evaluate_on, target_language)
         report = score_for_export(task.answers, scored, require, data=data, console=console)
+        if float32 is not None:
+            beside = score_for_export(float32.answers, scored, data=data, console=console)
     card = model_card(
         type(task).__name__,
         task.description(),
@@ -284,6 +298,9 @@ def card_for_export(
         report=report,
         require=require,
         training=training,
+        licence=licence,
+        weights=weights,
+        float32=beside,
     )
     return {CARD_FILE: to_json(card)}
 

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.data import DatasetRows
+from tflm.data.hugging_face import is_dataset
+
 _TEXTS = ("text", "text_pair")
 _LABELS = ("label", "labels")
 
@@ -22,7 +25,8 @@ class LabelledRows:
     A label is given by its name or, where that is nobody's name, by its number.
 
     Args:
-        examples: rows or dicts, re-iterable, or a `tf.data` dataset of either, batched or not.
+        examples: rows or dicts, re-iterable; a `tf.data` dataset of either, batched or not; or a
+            `datasets.Dataset` with such columns.
         num_texts: texts of an example, 1 or 2.
         labels: the labels' names; without them every label keeps the name it has.
     """
@@ -31,6 +35,9 @@ class LabelledRows:
         if isinstance(examples, tf.data.Dataset):
             spec = tf.nest.flatten(examples.element_spec)
             examples = _Elements(examples.unbatch() if spec[0].shape.rank else examples)
+        elif is_dataset(examples):
+            label = next((name for name in _LABELS if name in examples.column_names), _LABELS[0])
+            examples = DatasetRows(examples, (*_TEXTS[:num_texts], label))
         self.examples = examples
         self.num_texts = num_texts
         self.labels = tuple(labels)

@@ -21,6 +21,9 @@ def model_card(
     report: Report | None = None,
     require: Sequence[str] = (),
     training: Mapping[str, Any] | None = None,
+    licence: str = "",
+    weights: Mapping[str, Any] | None = None,
+    float32: Report | None = None,
 ) -> dict[str, Any]:
     """What goes into the card; plain values that JSON can hold.
 
@@ -32,6 +35,9 @@ def model_card(
         require: the requirements that it met.
         training: settings of the run that trained it, its seed among them, and what its cleaning
             of the data did.
+        licence: under which the model may be used.
+        weights: the dtype that they are written in, their bytes, and what float32's would be.
+        float32: where they are in another dtype, the evaluation of the model in float32.
     """
     evaluation = None
     if report is not None:
@@ -42,9 +48,13 @@ def model_card(
             "scores": [score.to_dict() for score in report.scores],
             "required": list(require),
         }
+        if float32 is not None:
+            evaluation["float32_scores"] = [score.to_dict() for score in float32.scores]
     return {
         "task": task,
         "model": dict(model),
+        "licence": licence or None,
+        "weights": dict(weights or {}),
         "training": dict(training or {}),
         "limits": dict(limits),
         "evaluation": evaluation,

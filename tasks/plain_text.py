@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import models, tokenizers
-from tflm.data import TextFiles
+from tflm.data import DatasetRows, TextFiles
+from tflm.data.hugging_face import is_dataset
 from tflm.tasks.base import Task
 from tflm.tasks.network_sizes import configured
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
@@ -27,8 +28,9 @@ class PlainTextTask(Task):
     """A network and one tokenizer; its examples are texts without anything beside them.
 
     Raw examples are a list of strings; a path of a file or folder, as a string or a `Path`; a
-    reader of `tflm.data`; or a `tf.data` dataset of strings. A subclass says which arguments of
-    its constructor are saved (`settings`) and how they are read again (`from_settings`).
+    reader of `tflm.data`; a `tf.data` dataset of strings; or a `datasets.Dataset` with a column
+    `text`. A subclass says which arguments of its constructor are saved (`settings`) and how they
+    are read again (`from_settings`).
 
     `from_texts` makes a network of the preset `PRESET` and a tokenizer by `ALGORITHM` where it is
     not told which.
@@ -84,6 +86,8 @@ class PlainTextTask(Task):
         """
         if isinstance(texts, str | os.PathLike):
             texts = TextFiles(texts)
+        elif is_dataset(texts):
+            texts = DatasetRows(texts, ("text",))
         lines = (row if isinstance(row, str) else row[0] for row in texts)
         tokenizer = cls.train_tokenizer(lines, vocab_size, algorithm or cls.ALGORITHM)
         network, config = models.find(preset or cls.PRESET)
@@ -128,6 +132,8 @@ class PlainTextTask(Task):
         """Texts, a path or a dataset of strings -> rows of one text; all else as it is."""
         if isinstance(given, str | os.PathLike):
             return TextFiles(given, documents=self.documents_of_files())
+        if is_dataset(given):
+            return DatasetRows(given, ("text",))
         if isinstance(given, tf.data.Dataset):
             spec = tf.nest.flatten(given.element_spec)
             is_text = len(spec) == 1 and getattr(spec[0], "dtype", None) == tf.string

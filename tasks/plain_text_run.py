@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tflm import models
-from tflm.data import BadLineReport, TextFiles
+from tflm.data import BadLineReport, DatasetRows, TextFiles
 from tflm.tasks.causal_lm import default_optimizer
 from tflm.tasks.network_sizes import sized
 from tflm.tasks.plain_text import PlainTextTask
@@ -49,6 +49,11 @@ class PlainTextRun(TrainingRun):
     ) -> Any:
         """Texts; of plain text no line is malformed, unless it is not UTF-8."""
         return TextFiles(path, settings["documents"])
+
+    @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> DatasetRows:
+        """Texts of the column `text`, each a document."""
+        return DatasetRows(dataset, ("text",))
 
     def texts(self, split: str) -> list[str]:
         """The texts of a split."""

@@ -330,7 +330,12 @@ class QuestionAnswering(PlainTextTask):
         )
 
     def served(self, freeze: bool = False) -> QuestionAnswerer:
-        """`serving_default`: `question` and `context` -> what `answers` returns."""
+        """`serving_default`: `question` and `context` -> what `answers` returns.
+
+        `tokenize`: `text` -> its tokens. On request `explain`: `question`, `context` -> `answer`,
+        `pieces`, `in_context`, `attribution`. There is no `embed`: the encoder has learned to read
+        a question with its context, and a vector of either alone says little.
+        """
         return self.question_answerer(freeze)
 
     def description(self) -> dict[str, Any]:

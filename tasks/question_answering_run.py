@@ -89,6 +89,11 @@ class QuestionAnsweringRun(EncoderRun):
         return QuestionRows(SquadFiles(path))
 
     @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> QuestionRows:
+        """Questions; the columns are SQuAD's."""
+        return question_rows(dataset)
+
+    @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
         """Questions with their contexts, and the answers of each; some may have none."""
         if isinstance(examples, tuple):

@@ -15,8 +15,10 @@ from rich.console import Console
 
 import tflm.tasks
 from tflm.data import BadLineReport
+from tflm.data.hugging_face import has_splits
 from tflm.eval.catalog import task_names
 from tflm.tasks.base import subclasses
+from tflm.tasks.sources import dataset_splits
 from tflm.tasks.training_run import TrainingRun
 
 
@@ -93,7 +95,8 @@ def open_run(
     """A run on the data in a directory.
 
     Args:
-        directory: a recipe's data set, or a directory of splits as the task reads them.
+        directory: a recipe's data set, a directory of splits as the task reads them, or a data set
+            that `tflm.data.hugging_face.open_splits` opens.
         out: the run's directory.
         task: its name; by default the recipe's.
         recipe: a recipe's name; by default none, and the task's default settings.
@@ -106,6 +109,8 @@ def open_run(
     Raises:
         ValueError: a name is unknown or does not suit the others, or the data holds nothing.
         FileNotFoundError: a file is missing.
+        ImportError: the package datasets, which the data needs, is not installed.
+        OSError: the Hugging Face Hub cannot be reached.
     """
     cls, found = find_run(task, recipe)
     settings = cls.Settings() if found is None else found.settings
@@ -113,6 +118,11 @@ def open_run(
     report = report or BadLineReport()
     if found is not None:
         data = cls.recipe_data(found, directory, on_bad, report)
+    elif has_splits(directory):
+        data = {
+            split: cls.open_dataset(rows, vars(settings))
+            for split, rows in dataset_splits(directory).items()
+        }
     else:
         data = cls.directory_data(directory, settings, on_bad, report)
     return cls(out, data, settings, console, clean)

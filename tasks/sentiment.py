@@ -207,8 +207,12 @@ class SentimentAnalysis(PlainTextTask):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Logits `(B, L)` of ready arrays."""
         hidden = self.model(inputs, training=training)  # (B, T, D)
+        return self._classified(hidden, inputs["padding_mask"], training=training)
+
+    def _classified(self, hidden: Any, padding_mask: Any, training: bool | None = None) -> Any:
+        """Logits `(B, L)` of what the encoder gives, `(B, T, D)`."""
         pooled = None if self.pooler is None else self.pooler(hidden)  # (B, D)
-        return self.head(hidden, inputs["padding_mask"], pooled=pooled, training=training)
+        return self.head(hidden, padding_mask, pooled=pooled, training=training)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Answers a text (a pair: a tuple of two) with a label, a list with a list; else `call`."""
@@ -361,7 +365,8 @@ class SentimentAnalysis(PlainTextTask):
     def text_classifier(self, freeze: bool = False) -> TextClassifier:
         """The graph that answers here and in the exported SavedModel."""
         return TextClassifier(
-            functools.partial(self.call, training=False),
+            functools.partial(self.model, training=False),
+            functools.partial(self._classified, training=False),
             [weight for part in self.parts.values() for weight in part.weights],
             self.tokenizer,
             self.labels,
@@ -373,7 +378,11 @@ class SentimentAnalysis(PlainTextTask):
         )
 
     def served(self, freeze: bool = False) -> TextClassifier:
-        """`serving_default`: `text`, with `pairs` also `text_pair` -> what `classify` returns."""
+        """`serving_default`: `text`, with `pairs` also `text_pair` -> what `classify` returns.
+
+        `tokenize`: `text` -> its tokens; `embed`: `text` -> `embedding`, the mean of what the
+        encoder gives. On request `explain`: `text` -> `label`, `pieces`, `attribution`.
+        """
         return self.text_classifier(freeze)
 
     def description(self) -> dict[str, Any]:

@@ -71,6 +71,11 @@ class SentimentRun(EncoderRun):
         return open_table(path, columns, on_bad=on_bad, report=report)
 
     @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> LabelledRows:
+        """Rows of texts and labels."""
+        return LabelledRows(dataset, len(PAIR if settings.get("pairs") else TEXT))
+
+    @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
         """Texts, or pairs of texts, and their labels by name, whatever the data calls them."""
         fields = PAIR if settings.get("pairs") else TEXT

@@ -1,4 +1,4 @@
-"""What translation and summarization share: a text in, another one out, by an encoder-decoder."""
+"""What translation and summarization share: a text in, another one out."""
 
 import dataclasses
 import pathlib
@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import models
-from tflm.data import TranslationBatches
+from tflm.data import DatasetRows, TranslationBatches
+from tflm.data.hugging_face import is_dataset
 from tflm.export import TextToText, special_ids
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models import EncoderDecoder
@@ -27,13 +28,14 @@ _TEXTS_PER_CALL = 64
 
 
 class SequenceToSequence(Task):
-    """Writes a text for a text with an encoder-decoder; a subclass says what for.
+    """Writes a text for a text; a subclass says what for, and with which kinds of network.
 
-    Raw examples are `(source, target)` pairs: a list, a reader of `tflm.data`, or a `tf.data`
-    dataset of string pairs.
+    Raw examples are `(source, target)` pairs: a list, a reader of `tflm.data`, a `tf.data` dataset
+    of string pairs, or a `datasets.Dataset` with the class's `COLUMNS`; for other names, a
+    `tflm.data.DatasetRows` of it.
 
     Args:
-        model: an `EncoderDecoder`.
+        model: an `EncoderDecoder`, or what else the class's `NETWORKS` say.
         source_tokenizer: tokenizer of the sources.
         target_tokenizer: tokenizer of the targets; by default the source's, joint one, or the one
             that belongs to it (Marian's).
@@ -45,15 +47,19 @@ class SequenceToSequence(Task):
 
     Attributes:
         PRESET: the preset of `from_pairs`.
+        NETWORKS: the kinds of network that it takes.
+        COLUMNS: names of source and target in a `datasets.Dataset`.
         STRATEGY, LIMITS, MAX_SOURCE_LENGTH: what is used where nothing is given.
         OPTIONS: names of the constructor's arguments besides model and tokenizers.
 
     Raises:
-        TypeError: `model` is not an encoder-decoder.
+        TypeError: `model` is of another kind.
         ValueError: a tokenizer has more pieces than the model has embeddings.
     """
 
     PRESET: ClassVar[str] = "transformer/tiny"
+    NETWORKS: ClassVar[tuple[type, ...]] = (EncoderDecoder,)
+    COLUMNS: ClassVar[tuple[str, ...]] = ("source", "target")
     STRATEGY: ClassVar[Beam | Greedy | Sample] = Beam(
         num_beams=5, length_penalty="power", alpha=1.0
     )
@@ -63,7 +69,7 @@ class SequenceToSequence(Task):
 
     def __init__(
         self,
-        model: EncoderDecoder,
+        model: Any,
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer | None = None,
         *,
@@ -72,8 +78,9 @@ class SequenceToSequence(Task):
         max_source_length: int | None = None,
         **kwargs: Any,
     ):
-        if not isinstance(model, EncoderDecoder):
-            raise TypeError(f"`model` must be an EncoderDecoder. Received: {type(model).__name__}")
+        if not isinstance(model, self.NETWORKS):
+            kinds = " or a ".join(kind.__name__ for kind in self.NETWORKS)
+            raise TypeError(f"`model` must be an {kinds}. Received: {type(model).__name__}")
         super().__init__(model, **kwargs)
         self.source_tokenizer = source_tokenizer
         if target_tokenizer is None:
@@ -81,10 +88,26 @@ class SequenceToSequence(Task):
         self.target_tokenizer: Any = target_tokenizer
         self._check_vocabularies()
         self.strategy = strategy or self.STRATEGY
-        self.limits = limits or dataclasses.replace(
-            self.LIMITS, max_length=self._at_most(self.LIMITS.max_length)
-        )
-        self.max_source_length = max_source_length or self._at_most(self.MAX_SOURCE_LENGTH)
+        self.limits = limits or self.default_limits()
+        self.max_source_length = max_source_length or self.default_source_length()
+
+    def default_limits(self) -> Limits:
+        """The class's limits, or shorter where the model takes fewer tokens."""
+        longest = self._at_most(self.LIMITS.max_length)
+        return dataclasses.replace(self.LIMITS, max_length=longest)
+
+    def default_source_length(self) -> int:
+        """The class's `MAX_SOURCE_LENGTH`, or fewer tokens where the model takes fewer."""
+        return self._at_most(self.MAX_SOURCE_LENGTH)
+
+    @property
+    def text_model(self) -> Any:
+        """The network as an encoder-decoder."""
+        return self.model
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Logits of ready arrays, see `tflm.models.EncoderDecoder.call`."""
+        return self.text_model(inputs, training=training)
 
     def _at_most(self, length: int) -> int:
         """A length, or fewer tokens where the model takes fewer."""
@@ -123,7 +146,7 @@ class SequenceToSequence(Task):
         """A task with tokenizers trained on `pairs` and a network with fresh weights.
 
         Args:
-            pairs: `(source, target)` strings, re-iterable.
+            pairs: as `fit` takes them, but no `tf.data` dataset.
             preset: "architecture/preset", as `tflm models` lists them; the class's by default.
             vocab_size: pieces of the joint vocabulary, or of each of the two.
             joint: one vocabulary for both sides, which share their embeddings then.
@@ -136,6 +159,7 @@ class SequenceToSequence(Task):
         Raises:
             ValueError: an argument is unknown or does not suit the pairs.
         """
+        pairs = cls.examples(pairs)
         if joint:
             texts = (text for pair in pairs for text in pair)
             source = target = SentencePieceTokenizer.train(texts, vocab_size, algorithm)
@@ -169,12 +193,29 @@ class SequenceToSequence(Task):
             **kwargs,
         )
 
+    @classmethod
+    def examples(cls, given: Any) -> Any:
+        """A `datasets.Dataset` -> pairs of its columns; all else as it is."""
+        return DatasetRows(given, cls.COLUMNS) if is_dataset(given) else given
+
+    def fit(
+        self, x: Any = None, y: Any = None, *, validation_data: Any = None, **kwargs: Any
+    ) -> Any:
+        """`Task.fit`, with pairs as raw examples."""
+        x, validation_data = self.examples(x), self.examples(validation_data)
+        return super().fit(x, y, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """`Task.evaluate`, with pairs as raw examples."""
+        return super().evaluate(self.examples(x), y, **kwargs)
+
     def batches(self, examples: Any, **options: Any) -> TranslationBatches:
         """Pairs -> batches; see `tflm.data.TranslationBatches` for the options.
 
         Raises:
             ValueError: `examples` is a dataset of something else than pairs of strings.
         """
+        examples = self.examples(examples)
         if isinstance(examples, tf.data.Dataset):
             spec = examples.element_spec
             if not isinstance(spec, tuple) or len(spec) != 2:
@@ -183,12 +224,14 @@ class SequenceToSequence(Task):
                     f"Received: a dataset of {spec}"
                 )
             examples = StringPairs(examples)
+        model = self.text_model
         return TranslationBatches(
             examples,
             self.source_tokenizer,
             self.target_tokenizer,
-            source_start=special_ids(self.source_tokenizer, self.model.SOURCE_START),
-            target_start=special_ids(self.target_tokenizer, self.model.TARGET_START),
+            source_start=special_ids(self.source_tokenizer, model.SOURCE_START),
+            source_end=special_ids(self.source_tokenizer, model.SOURCE_END),
+            target_start=special_ids(self.target_tokenizer, model.TARGET_START),
             **{**self.batch_limits(options.get("training", False)), **options},
         )
 
@@ -264,7 +307,7 @@ class SequenceToSequence(Task):
     ) -> TextToText:
         """The graph that answers here and in the exported SavedModel."""
         return TextToText(
-            self.model,
+            self.text_model,
             self.source_tokenizer,
             self.target_tokenizer,
             strategy=strategy or self.strategy,
@@ -295,10 +338,17 @@ class SequenceToSequence(Task):
         return scores
 
     def served(self, freeze: bool = False) -> TextToText:
-        """Three signatures: the best answer, several, and how likely a given one is.
+        """The best answer, several, how likely a given one is; and what the model sees in a text.
 
         `serving_default`: `text` -> `text`, `score`, `truncated`; `n_best`: the same with all
-        hypotheses; `score`: `source`, `target` -> `log_probability`, `num_tokens`, `truncated`.
+        hypotheses; `score`: `source`, `target` -> `log_probability`, `num_tokens`, `truncated`;
+        `tokenize`: `text` -> `token_ids`, `pieces`, `length`; `embed`: `text` -> `embedding`, the
+        mean of what the encoder gives, where there is an encoder.
+
+        On request also `options`, see `tflm.export.options`; `prefill` and `decode_step`, see
+        `tflm.export.streaming`, where there is an encoder; and `explain`: `text` -> `text`,
+        `source_pieces`, `target_pieces`, `attention`, with networks of Transformer blocks alone:
+        the attention of the others is not apart from their recurrence and convolutions.
         """
         return self.text_to_text(freeze=freeze)
 
@@ -357,7 +407,9 @@ class SequenceToSequence(Task):
 
     @classmethod
     def _options_from_json(cls, config: dict[str, Any]) -> dict[str, Any]:
-        return {name: config[name] for name in cls.OPTIONS} | decoding_from_json(config)
+        # An option younger than the saved task has its default.
+        known = {name: config[name] for name in cls.OPTIONS if name in config}
+        return known | decoding_from_json(config)
 
 
 @dataclasses.dataclass(frozen=True)

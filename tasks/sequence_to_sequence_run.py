@@ -16,7 +16,6 @@ from tflm import models
 from tflm.eval import GenerateAndScore, Metric, Report, evaluate
 from tflm.eval.baselines import Baseline
 from tflm.generation import Beam, Greedy
-from tflm.models.base import EncoderDecoder
 from tflm.tasks.base import Task
 from tflm.tasks.network_sizes import configured
 from tflm.tasks.sequence_to_sequence import SequenceToSequence, default_optimizer
@@ -31,7 +30,7 @@ _NUM_SCORED = 200  # validation pairs answered during training
 
 
 class SequenceToSequenceRun(TrainingRun, abc.ABC):
-    """Trains an encoder-decoder on pairs of texts.
+    """Trains a network that answers texts on pairs of them.
 
     Its `Settings` have, besides those of every run, `start`, `vocab_size`, `algorithm`, `dropout`,
     `label_smoothing`, `learning_rate`, `warmup_steps`, `ema`, `score_every` and `beam`.
@@ -114,15 +113,25 @@ class SequenceToSequenceRun(TrainingRun, abc.ABC):
         """The network that training starts from, and its tokenizers."""
         settings = self.settings
         if settings.start:
-            found, tokenizers = open_start(settings.start, EncoderDecoder, self.TASK)
+            found, tokenizers = open_start(settings.start, self.TASK_CLASS.NETWORKS, self.TASK)
             return restarted(found, {"dropout": settings.dropout}, settings.dtype), *tokenizers
         tokenizers = self._tokenizers()
         network, config = models.find(settings.preset)
         # A recipe trains any architecture: what an architecture has no field for is not its own.
         names = [name for name in ("pre_norm", "dropout") if hasattr(config, name)]
         changes = {name: getattr(settings, name) for name in names}
+        changes |= self.fresh_sizes(network, config)
         config = configured(config, *tokenizers, **changes)
         return network(config, dtype=settings.dtype), *tokenizers
+
+    def fresh_sizes(self, network: type, config: Any) -> dict[str, Any]:
+        """Fields of a preset's config to change besides its rates, for fresh weights.
+
+        Args:
+            network: the architecture's class.
+            config: the preset's config.
+        """
+        return {}
 
     def _tokenizers(self) -> list[SentencePieceTokenizer]:
         """The run's tokenizers, learned from the training text when it has none yet."""

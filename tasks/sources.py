@@ -3,8 +3,10 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from tflm.data import BadLineReport, JsonLines, ParallelFiles, TsvFile
+from tflm.data.hugging_face import open_splits
 from tflm.tasks.translation_recipes import TranslationRecipe
 
 Pairs = Iterable[tuple[str, ...]]
@@ -77,6 +79,27 @@ def find_table(
         directory / f"{name}{end}" for name in names for end in (["", *ends] if folder else ends)
     )
     return next((path for path in paths if path.exists()), None)
+
+
+def dataset_split(location: pathlib.Path, split: str) -> Any:
+    """A split of a data set that `tflm.data.hugging_face.open_splits` opens; "" is its "test".
+
+    Raises:
+        ImportError: the package is not installed.
+        OSError: there is no such data set or split, or the Hub cannot be reached.
+    """
+    splits, split = open_splits(location), split or "test"
+    if split not in splits:
+        raise FileNotFoundError(
+            f"`data` must have a split {split}. Received: {location} with {', '.join(splits)}"
+        )
+    return splits[split]
+
+
+def dataset_splits(location: pathlib.Path) -> dict[str, Any]:
+    """The splits of a data set as `SPLITS` name them; errors are those of `dataset_split`."""
+    dataset_split(location, "train")
+    return {name: rows for name, rows in open_splits(location).items() if name in SPLITS}
 
 
 def recipe_data(

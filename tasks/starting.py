@@ -16,14 +16,14 @@ _KINDS = (Encoder, Decoder, EncoderDecoder)
 
 
 def open_start(
-    start: str | os.PathLike[str], kind: type, purpose: str
+    start: str | os.PathLike[str], kind: type | tuple[type, ...], purpose: str
 ) -> tuple[Any, tuple[Tokenizer, ...]]:
     """The network of a run or a checkpoint, whatever it was trained for, and its tokenizers.
 
     Args:
         start: the directory of a finished run, of a saved task, or of a checkpoint as `tflm
             convert` writes it or the transformers library does.
-        kind: `Encoder`, `Decoder` or `EncoderDecoder`, which the task takes.
+        kind: `Encoder`, `Decoder` or `EncoderDecoder`, which the task takes; or several of them.
         purpose: what the task is called.
 
     Returns:
@@ -45,8 +45,11 @@ def open_start(
         found = tuple(getattr(task, name) for name in names if hasattr(task, name))
     if not isinstance(model, kind):
         other = next(each.__name__ for each in _KINDS if isinstance(model, each))
+        kinds = " or ".join(
+            each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,))
+        )
         raise ValueError(
-            f"`start` must have the kind of network that {purpose} takes, {kind.__name__}. "
+            f"`start` must have the kind of network that {purpose} takes, {kinds}. "
             f"Received: {other} ({type(model).__name__} of {owner}) in {path}"
         )
     return model, found

@@ -4,10 +4,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from tflm.data import BadLineReport, open_table
+from tflm.data import BadLineReport, DatasetRows, open_table
 from tflm.eval import ROUGE, Metric, metrics_for
 from tflm.eval.baselines import Baseline, baselines_for
 from tflm.generation import Limits
+from tflm.models.base import Decoder
 from tflm.tasks.scored_data import ScoredData, sides
 from tflm.tasks.sequence_to_sequence_run import SequenceToSequenceRun
 from tflm.tasks.sources import EveryNth, find_table, recipe_file
@@ -61,8 +62,12 @@ class SummarizationRun(SequenceToSequenceRun):
         cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
     ) -> Any:
         """Rows of a text and its summary."""
-        columns = tuple(settings.get(name, name) for name in ("document", "summary"))
-        return open_table(path, columns, on_bad=on_bad, report=report)
+        return open_table(path, _columns(settings), on_bad=on_bad, report=report)
+
+    @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> DatasetRows:
+        """Rows of a text and its summary."""
+        return DatasetRows(dataset, _columns(settings))
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
@@ -111,6 +116,13 @@ class SummarizationRun(SequenceToSequenceRun):
             "seed": settings.seed,
         }
 
+    def fresh_sizes(self, network: type, config: Any) -> dict[str, Any]:
+        """Positions of a decoder, which has text and summary in one row."""
+        if not issubclass(network, Decoder) or not hasattr(config, "max_length"):
+            return {}
+        needed = self.settings.max_source_length + self.settings.max_length
+        return {"max_length": max(config.max_length, needed)}
+
     def task_options(self) -> dict[str, Any]:
         """Lengths and penalties besides the beam."""
         settings = self.settings
@@ -124,4 +136,10 @@ class SummarizationRun(SequenceToSequenceRun):
             ),
             "max_source_length": settings.max_source_length,
             "max_length_ratio": settings.max_length_ratio or None,
+            "prompt": settings.prompt or None,
         }
+
+
+def _columns(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the data calls a text and its summary."""
+    return tuple(settings.get(name, name) for name in ("document", "summary"))

@@ -189,6 +189,19 @@ class TrainingRun:
         return cls.open_file(found, settings, on_bad, report)
 
     @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> Any:
+        """The raw examples of a split that is a `datasets.Dataset`.
+
+        Args:
+            dataset: the split, see `tflm.data.hugging_face`.
+            settings: as `open_split` takes them.
+
+        Raises:
+            ValueError: it has not the columns that the task wants.
+        """
+        raise NotImplementedError
+
+    @classmethod
     def _no_split(cls, directory: pathlib.Path, split: str) -> FileNotFoundError:
         return FileNotFoundError(
             f"`data` must hold {cls.split_files(split)}. Received: {directory}"

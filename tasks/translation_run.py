@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tflm.data import BadLineReport
+from tflm.data import BadLineReport, DatasetRows
 from tflm.eval import BLEU, Metric, metrics_for
 from tflm.eval.catalog import task_metric_names
 from tflm.tasks import sources
@@ -61,6 +61,15 @@ class TranslationRun(SequenceToSequenceRun):
         languages = settings.get("languages")
         pair = sources.language_pair(languages) if languages else ("", "")
         return sources.open_split(path, split, pair, on_bad, report)
+
+    @classmethod
+    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> DatasetRows:
+        """Pairs of the columns `source` and `target`, or of a column `translation` by language."""
+        columns = ("source", "target")
+        if "translation" in dataset.column_names:
+            languages = sources.language_pair(settings.get("languages", ""))
+            columns = tuple(f"translation.{language}" for language in languages)
+        return DatasetRows(dataset, columns)
 
     @classmethod
     def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:

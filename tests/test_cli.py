@@ -4,11 +4,13 @@ import re
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from tflm.cli import chunks, one_line
+from tflm.export import saved_model_file
 
 SETTINGS = {
     "vocab_size": 310,
@@ -375,6 +377,7 @@ def test_a_model_that_falls_short_is_not_exported(tflm, trained, folder, tmp_pat
         return directory / "1"
 
     monkeypatch.setattr("tflm.tasks.base.save", save)  # which has tests of its own
+    monkeypatch.setattr("tflm.export.write_bundle", lambda _: types.SimpleNamespace(kept=[]))
     done = tflm(*scored, "--require", "ter<=100000")
     assert (done.code, done.out) == (0, f"{tmp_path / 'm' / '1'}\n")
     card = json.loads(written["model_card.json"])
@@ -394,15 +397,28 @@ def test_requirements_that_cannot_be_checked_are_refused_at_once(refused, tmp_pa
     assert not (tmp_path / "m").exists()
 
 
-def test_a_task_is_exported_as_the_next_version(tflm, refused, saved_task, tmp_path):
+@pytest.mark.slow
+def test_a_task_is_exported_as_the_next_version(tflm, saved_task, tmp_path):
+    model = tmp_path / "numbers"
+    (model / "4").mkdir(parents=True)
+    (tmp_path / "client.py").write_text("mine", encoding="utf-8")
+    done = tflm("export", saved_task, model, "--signatures", "explain")
+    assert (done.code, done.out) == (0, f"{model / '5'}\n")
+    assert set(saved_model_file.read(model / "5").signatures()) == {"serving_default", "explain"}
+    assert f"{tmp_path / 'client.py'} differs from what would be written, and is kept" in done.err
+    assert (model / "5" / "saved_model.pb").is_file()
+    assert sorted(path.name for path in model.iterdir()) == ["4", "5", "requests"]
+    assert 'name: "numbers"' in (tmp_path / "models.config").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_exported_is_refused(refused, saved_task, tmp_path):
     (tmp_path / "4").mkdir()
-    done = tflm("export", saved_task, tmp_path)
-    assert (done.code, done.out) == (0, f"{tmp_path / '5'}\n")
-    assert (tmp_path / "5" / "saved_model.pb").is_file()
     error = refused("export", saved_task, tmp_path, "--version", 4)
     assert f"`version` must not exist yet. Received: {tmp_path / '4'}" in error
     assert "`run` must be a directory of `tflm train`" in refused("export", tmp_path, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
+    error = refused("export", saved_task, tmp_path, "--signatures", "tell")
+    assert "`signatures` must be 'all' or some of serving_default, n_best, score" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["4"]
 
 
 def test_texts_are_answered_line_by_line(tflm, saved_task, exported, trained_task):

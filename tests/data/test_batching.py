@@ -243,6 +243,45 @@ def test_the_budget_counts_source_tokens_where_sources_have_a_limit(make, traini
     assert max(length for _, length in shapes) <= 24
 
 
+def test_a_source_ends_as_it_is_told_and_keeps_its_end_where_it_is_cut(make, pairs, tokenizers):
+    batches = make(training=False, max_source_length=9, source_start=(2, 30), source_end=(31, 32))
+    expected = [(2, 30, *source[:5], 31, 32) for source, _ in tokenized(pairs, tokenizers)]
+    found = [
+        tuple(ids[real].tolist())
+        for x, _, _ in batches.epoch(0).as_numpy_iterator()
+        for ids, real in zip(x["encoder_token_ids"], x["encoder_padding_mask"], strict=True)
+    ]
+    assert sorted(found) == sorted(expected)
+    bare = make(training=False, source_end=()).epoch(0).as_numpy_iterator()
+    lengths = sum(int(x["encoder_padding_mask"].sum()) for x, _, _ in bare)
+    assert lengths == sum(len(source) for source, _ in tokenized(pairs, tokenizers))
+
+
+def test_targets_are_cut_in_evaluation_where_there_is_no_room_for_more(make, pairs, tokenizers):
+    limits = {"max_source_length": 23, "max_length": 7, "cut_targets": True}
+    found = bag(rows(make(training=False, **limits).epoch(0)))
+    assert found == collections.Counter((s[:22], t[:6]) for s, t in tokenized(pairs, tokenizers))
+    shapes = [
+        (x["encoder_token_ids"].shape[1], y.shape[1])
+        for x, y, _ in make(training=False, **limits).epoch(0).as_numpy_iterator()
+    ]
+    assert max(source for source, _ in shapes) == 23 and {target for _, target in shapes} == {7}
+    batches = make(**limits)  # in training they are dropped
+    assert sum(1 for _ in batches.epoch(0)) and batches.report.num_dropped > 0
+
+
+def test_rows_are_filled_with_the_end_where_there_is_no_padding(pairs, tokenizers):
+    class Unpadded:
+        def __init__(self, tokenizer):
+            self.tokenize, self.eos_id, self.bos_id = tokenizer.tokenize, tokenizer.eos_id, 2
+            self.pad_id = None
+
+    sides = map(Unpadded, tokenizers)
+    x, y, weight = next(iter(TranslationBatches(pairs[:9], *sides, training=False).epoch(0)))
+    assert (x["encoder_token_ids"][~x["encoder_padding_mask"]].numpy() == 3).all()
+    assert (y[weight == 0].numpy() == 3).all() and (weight == 0).numpy().any()
+
+
 def test_evaluation_sorts_to_pad_little(make):
     assert measure_padding(make(training=False, tokens_per_batch=600).epoch(0)).total < 0.35
 
@@ -349,6 +388,8 @@ def test_a_budget_without_room_for_one_pair_is_refused(make):
 
 
 def test_a_source_limit_without_room_is_refused(make):
+    with pytest.raises(ValueError, match="`max_source_length` must be at least 7.*_length=6"):
+        make(max_source_length=6, source_start=(2, 9), source_end=(8, 7, 5, 4))
     with pytest.raises(ValueError, match="`max_source_length` must be at least 2.*_length=1"):
         make(max_source_length=1)
     with pytest.raises(ValueError, match="`tokens_per_batch` must be .*=50, max_source_length=60"):

@@ -150,7 +150,7 @@ def model(num_labels=3):
     return network
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_metrics_in_compile_equal_those_of_the_corpus(jit_compile):
     generator = np.random.default_rng(8)
     inputs = generator.normal(size=(13, 4)).astype("float32")

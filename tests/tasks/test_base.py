@@ -311,3 +311,11 @@ def test_a_task_that_is_not_for_serving_says_so(tmp_path):
         NotImplementedError, match="A Recorder is not for serving: give its `model`"
     ):
         Recorder(keras.Sequential()).served()
+
+
+def test_a_signature_that_there_is_not_is_refused_before_the_work(make_task, tmp_path):
+    with pytest.raises(
+        ValueError, match="`signatures` must be 'all' or some of .*Received: 'embd'"
+    ):
+        make_task().export(tmp_path / "model", signatures=["embd"])
+    assert not (tmp_path / "model").exists()

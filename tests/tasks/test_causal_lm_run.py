@@ -63,6 +63,7 @@ def test_the_finished_task_is_scored(whole):
     assert (written["num_examples"], written["examples"]) == (1, [])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_one_that_was_not(whole, tmp_path, monkeypatch):
     original = Checkpoint.on_train_batch_end
 

@@ -365,9 +365,15 @@ def test_a_task_is_evaluated_as_its_class_or_a_parent_is_called():
         evaluated_as(MaskedLM())
 
 
-def test_an_exported_task_carries_its_card(trained_task, toy_pairs, tmp_path):
+def test_an_exported_task_carries_its_card(trained_task, toy_pairs, tmp_path, monkeypatch):
     pairs = tuple(zip(*toy_pairs[:9], strict=True))
-    path = trained_task.export(
+    written = {}
+
+    def save(module, signatures, directory, version, extra, *_):
+        written.update(extra)
+
+    monkeypatch.setattr("tflm.tasks.base.save", save)  # which has tests of its own
+    trained_task.export(
         tmp_path,
         evaluate_on=pairs,
         target_language="de",
@@ -375,7 +381,7 @@ def test_an_exported_task_carries_its_card(trained_task, toy_pairs, tmp_path):
         data="nine toys",
         training={"seed": 3},
     )
-    card = json.loads((path / "assets.extra" / "model_card.json").read_text(encoding="utf-8"))
+    card = json.loads(written["model_card.json"])
     assert card["task"] == "Translation"
     assert card["model"]["architecture"] == "transformer"
     assert card["model"]["parameters"] == trained_task.model.count_params()
@@ -405,3 +411,15 @@ def test_a_version_that_exists_is_refused_before_the_work(trained_task, tmp_path
     (tmp_path / "1").mkdir()
     with pytest.raises(FileExistsError, match="`version` must not exist yet"):
         trained_task.export(tmp_path, 1, evaluate_on="nothing.tsv", target_language="de")
+
+
+def test_examples_are_opened_in_a_hugging_face_data_set(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    rows = datasets.Dataset.from_dict({"source": ["北京"], "target": ["Beijing"]})
+    datasets.DatasetDict(test=rows).save_to_disk(tmp_path / "saved")
+    found = open_examples(tmp_path / "saved", "test", TRANSLATION)
+    assert list(found) == [("北京", "Beijing")]
+    with pytest.raises(
+        FileNotFoundError, match="`data` must have a split valid. Received: .*saved"
+    ):
+        open_examples(tmp_path / "saved", "valid", TRANSLATION)

@@ -71,3 +71,13 @@ def test_texts_alone_and_arrays_are_no_labelled_examples():
     zeros = np.zeros((2, 2))
     for given in (None, [], ["a"], "a", {"text": "a"}, numbers, texts, zeros, iter(ROWS)):
         assert not has_labels(given)
+
+
+def test_a_hugging_face_data_set_has_labels_by_name():
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    features = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS)}
+    dataset = datasets.Dataset.from_dict(NUMBERS, datasets.Features(features))
+    assert has_labels(dataset)
+    assert list(LabelledRows(dataset, 1)) == list(LabelledRows(dataset, 1, LABELS)) == ROWS
+    several = datasets.Dataset.from_dict({"text": ["菜"], "labels": [["a", "b"]], "id": [1]})
+    assert list(LabelledRows(several, 1)) == [("菜", "a", "b")]

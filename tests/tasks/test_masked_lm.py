@@ -47,7 +47,8 @@ def trained(wordpiece):
     network = models.ARCHITECTURES["text_cnn"]
     task = MaskedLM(network(network.Config(wordpiece.vocab_size, **WINDOW)), wordpiece)
     task.compile(default_optimizer(1e-2, 20, 400))
-    task.fit(TEXTS, epochs=20, data_options=OPTIONS, validation_data=TEXTS[:8], verbose=0)
+    options = {"validation_data": TEXTS[:8], "validation_freq": 20, "data_options": OPTIONS}
+    task.fit(TEXTS, epochs=20, **options, verbose=0)
     return task
 
 

@@ -43,6 +43,11 @@ def whole(tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def report(whole):
+    return run(whole).evaluate("valid")["masked"]
+
+
 def test_a_run_leaves_a_finished_task(whole):
     task = MaskedLM.from_pretrained(whole / "model")
     config = task.model.config
@@ -53,16 +58,14 @@ def test_a_run_leaves_a_finished_task(whole):
     assert 0.0 <= history[1]["val_masked_accuracy"] <= 1.0
 
 
-def test_the_share_of_masked_words_is_that_of_training_alone(whole):
+def test_the_share_of_masked_words_is_that_of_training_alone(whole, report):
     task, options = MaskedLM.from_pretrained(whole / "model"), run(whole).data_options()
     batches = task.batches(DATA["train"], training=True, **options)
     assert (batches.rate, batches.num_masked) == (0.4, round(0.4 * 19))
-    signature = run(whole).evaluate("valid")["masked"]["masked_accuracy"].signature
-    assert "rate:0.15|" in signature
+    assert "rate:0.15|" in report["masked_accuracy"].signature
 
 
-def test_the_finished_task_is_scored_beside_guesses_on_the_same_tokens(whole):
-    report = run(whole).evaluate("valid")["masked"]
+def test_the_finished_task_is_scored_beside_guesses_on_the_same_tokens(whole, report):
     assert report.data == "valid"
     assert [score.name for score in report.scores] == ["masked_accuracy", "perplexity"]
     names = ["most_frequent", "left_neighbour", "either_neighbour"]
@@ -80,8 +83,7 @@ def test_the_finished_task_is_scored_beside_guesses_on_the_same_tokens(whole):
     assert run(whole).evaluate("valid")["masked"] == report
 
 
-def test_the_score_is_the_metric_that_training_watches(whole):
-    report = run(whole).evaluate("valid")["masked"]
+def test_the_score_is_the_metric_that_training_watches(whole, report):
     task = MaskedLM.from_pretrained(whole / "model")
     task.compile()
     options = {"sequence_length": 20, "tokens_per_batch": 100}

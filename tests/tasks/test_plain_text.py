@@ -58,12 +58,18 @@ def test_more_pieces_than_embeddings_are_refused(task):
 
 
 def test_what_a_subclass_must_say_is_asked_for(task):
-    class Nothing(PlainTextTask):
+    class Mute(PlainTextTask):
         """Says nothing."""
 
-    bare = Nothing(task.model, task.tokenizer)
+    bare = Mute(task.model, task.tokenizer)
     assert bare.documents_of_files() == "line"
     with pytest.raises(NotImplementedError):
         bare.settings()
     with pytest.raises(NotImplementedError):
-        Nothing.from_settings({})
+        Mute.from_settings({})
+
+
+def test_the_texts_of_a_hugging_face_data_set_are_taken(task):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    dataset = datasets.Dataset.from_dict({"id": range(len(TEXTS)), "text": TEXTS})
+    assert list(task.examples(dataset)) == [(text,) for text in TEXTS]

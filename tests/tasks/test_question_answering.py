@@ -266,6 +266,7 @@ def test_a_task_in_bfloat16_scores_about_the_same(trained, arrays):
 # Exported
 
 
+@pytest.mark.slow
 def test_the_exported_model_answers_like_python(trained, exported):
     loaded = tf.saved_model.load(str(exported))
     serve = loaded.signatures["serving_default"]
@@ -284,6 +285,7 @@ def test_the_exported_model_answers_like_python(trained, exported):
             np.testing.assert_allclose(found[name], [each[name] for each in expected], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_card_says_what_the_model_is(exported):
     card = json.loads((exported / "assets.extra" / "model_card.json").read_text())
     text = json.dumps(card)

@@ -1,4 +1,5 @@
 import io
+import pathlib
 
 import pytest
 from rich.console import Console
@@ -108,3 +109,58 @@ def test_changes_that_do_not_suit_the_task_are_refused(tmp_path):
                 tmp_path, tmp_path / "out", task, recipe=recipe, changes=changes, console=CONSOLE
             )
     assert not list(tmp_path.iterdir())
+
+
+ANSWERS = {"text": ["很大"], "answer_start": [2]}
+
+
+@pytest.mark.parametrize(
+    "task, settings, columns, expected",
+    [
+        ("translation", {}, {"source": ["tea"], "target": ["茶"]}, ("tea", "茶")),
+        (
+            "translation",
+            {"languages": "zh-en"},
+            {"translation": [{"en": "tea", "zh": "茶"}]},
+            ("茶", "tea"),
+        ),
+        (
+            "summarization",
+            {"document": "a"},
+            {"a": ["茶很好"], "summary": ["茶"]},
+            ("茶很好", "茶"),
+        ),
+        ("sentiment_analysis", {}, {"text": ["好茶"], "label": ["pos"]}, ("好茶", "pos")),
+        (
+            "question_answering",
+            {},
+            {"question": ["大吗？"], "context": ["公园很大。"], "answers": [ANSWERS]},
+            ("大吗？", "公园很大。"),
+        ),
+        ("causal_lm", {}, {"text": ["公园很大。"]}, ("公园很大。",)),
+    ],
+)
+def test_a_hugging_face_data_set_is_read_by_the_columns_of_the_task(
+    task, settings, columns, expected
+):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    cls = run_classes()[task]
+    assert list(cls.open_dataset(datasets.Dataset.from_dict(columns), settings)) == [expected]
+
+
+def test_a_run_on_a_hugging_face_data_set_has_its_splits(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    rows = datasets.Dataset.from_dict({"dialogue": ["a: 茶", "b: tea"], "summary": ["茶", "tea"]})
+    found = datasets.DatasetDict(train=rows, validation=rows.select([0]))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, config: {"chat": found}[name])
+    run = open_run(
+        pathlib.Path("hf:chat"),
+        tmp_path,
+        "summarization",
+        changes={"document": "dialogue"},
+        console=CONSOLE,
+    )
+    assert {split: list(pairs) for split, pairs in run.data.items()} == {
+        "train": [("a: 茶", "茶"), ("b: tea", "tea")],
+        "valid": [("a: 茶", "茶")],
+    }

@@ -38,6 +38,7 @@ TRICKY = [
     "</s><s>",
     "电影" * 25_000,
 ]
+UNLIKE = ["a film and a dog", "电影", "", "dull, cold"]
 OPTIONS = {"tokens_per_batch": 256}
 SIZES = {"embedding_dim": 16, "hidden_dim": 24}
 
@@ -65,7 +66,8 @@ def trained(tokenizer):
     """A task that knows its few texts by heart. Do not train it further."""
     task = make(tokenizer, dropout=0.1)
     task.compile(default_optimizer(1e-2, 5, 120))
-    task.fit(ROWS, epochs=20, data_options=OPTIONS, validation_data=ROWS[:6], verbose=0)
+    options = {"validation_data": ROWS[:6], "validation_freq": 20, "data_options": OPTIONS}
+    task.fit(ROWS, epochs=20, **options, verbose=0)
     return task
 
 
@@ -229,13 +231,17 @@ def test_several_labels_are_learned(tokenizer):
     assert task(["a dog", "电影", "nothing"]) == [["dog"], ["film"], []]
 
 
-def test_several_labels_are_answered_saved_and_exported(tokenizer, tmp_path):
+@pytest.fixture(scope="module")
+def several(tokenizer):
+    """A task of any number of labels, which are above the threshold in about every other case."""
     task = make(tokenizer, list("xyz"), multi_label=True)
-    texts = ["a film and a dog", "电影", "", "dull, cold"]
-    scores = [score for answer in task.classify(texts) for score in answer["probabilities"]]
-    task = make(tokenizer, list("xyz"), multi_label=True, threshold=float(np.median(scores)))
-    found = task.classify(texts)
-    for answer, labels in zip(found, task(texts), strict=True):
+    scores = [score for answer in task.classify(UNLIKE) for score in answer["probabilities"]]
+    return make(tokenizer, list("xyz"), multi_label=True, threshold=float(np.median(scores)))
+
+
+def test_several_labels_are_answered_and_saved(several, tmp_path):
+    task, found = several, several.classify(UNLIKE)
+    for answer, labels in zip(found, task(UNLIKE), strict=True):
         above = [label for label in answer["labels"] if label]
         assert labels == above and answer["label"] == (above or [""])[0]
         assert sorted(above) == [
@@ -244,35 +250,53 @@ def test_several_labels_are_answered_saved_and_exported(tokenizer, tmp_path):
             if score >= task.threshold
         ]
     task.save_pretrained(tmp_path / "task")
-    assert Task.from_pretrained(tmp_path / "task").classify(texts) == found
-    loaded = tf.saved_model.load(str(task.export(tmp_path / "topics")))
-    served = loaded.signatures["serving_default"](text=tf.constant(texts))["labels"].numpy()
+    assert Task.from_pretrained(tmp_path / "task").classify(UNLIKE) == found
+
+
+@pytest.mark.slow
+def test_several_labels_are_served(several, tmp_path):
+    loaded = tf.saved_model.load(str(several.export(tmp_path / "topics")))
+    served = loaded.signatures["serving_default"](text=tf.constant(UNLIKE))["labels"].numpy()
     assert [[label.decode() for label in row] for row in served] == [
-        answer["labels"] for answer in found
+        answer["labels"] for answer in several.classify(UNLIKE)
     ]
 
 
-def test_pairs_are_classified_saved_and_exported(tokenizer, tmp_path):
-    rows = [(a, b, "same" if a == b else "other") for a in "xyz" for b in ("x", "电影", "")]
-    task = make_bert(tokenizer, ("other", "same"), pairs=True)
+PAIRS = [(a, b) for a in "xyz" for b in ("x", "电影", "")]
+
+
+@pytest.fixture(scope="module")
+def matcher(tokenizer):
+    """A task of pairs with segments, untrained."""
+    return make_bert(tokenizer, ("other", "same"), pairs=True)
+
+
+def test_pairs_are_classified_and_saved(matcher, tmp_path):
+    task, pairs, found = matcher, PAIRS, matcher.classify(PAIRS)
+    rows = [(a, b, "same" if a == b else "other") for a, b in PAIRS]
     assert "segment_ids" in next(iter(task.batches(rows, training=True).epoch(0)))[0]
-    pairs = [(a, b) for a, b, _ in rows]
-    found = task.classify(pairs)
     turned = task.classify([pair[::-1] for pair in pairs])
     assert [answer["score"] for answer in found] != [answer["score"] for answer in turned]
     answers = [answer["label"] for answer in found]
     assert task(pairs) == task.predict(rows) == answers
     assert task(pairs[0]) == answers[0]
     assert task([{"text": a, "text_pair": b} for a, b in pairs]) == answers
-    loaded = tf.saved_model.load(str(task.export(tmp_path / "pairs")))
-    texts, others = (tf.constant(side) for side in zip(*pairs, strict=True))
-    served = loaded.signatures["serving_default"](text=texts, text_pair=others)
-    assert [label.decode() for label in served["label"].numpy()] == answers
-    np.testing.assert_allclose(served["score"], [each["score"] for each in found], atol=1e-5)
     task.save_pretrained(tmp_path / "task")
     assert SentimentAnalysis.from_pretrained(tmp_path / "task").classify(pairs) == found
     with pytest.raises(ValueError, match="`examples` must have text and text_pair. Received: fine"):
         task("fine")
+
+
+@pytest.mark.slow
+def test_pairs_are_served(matcher, tmp_path):
+    found = matcher.classify(PAIRS)
+    loaded = tf.saved_model.load(str(matcher.export(tmp_path / "pairs")))
+    texts, others = (tf.constant(side) for side in zip(*PAIRS, strict=True))
+    served = loaded.signatures["serving_default"](text=texts, text_pair=others)
+    assert [label.decode() for label in served["label"].numpy()] == [
+        answer["label"] for answer in found
+    ]
+    np.testing.assert_allclose(served["score"], [each["score"] for each in found], atol=1e-5)
 
 
 @pytest.mark.slow
@@ -401,6 +425,7 @@ def test_a_task_that_falls_short_is_not_exported(trained, tmp_path):
     assert not (tmp_path / "films").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"freeze": True}], ids=str)
 def test_a_task_is_exported_in_other_forms(trained, tmp_path, options):
     path = trained.export(tmp_path / "films", **options)

@@ -112,6 +112,7 @@ def pretrained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_lora_and_its_patience(pretrained, tmp_path):
     settings = dataclasses.replace(
         SETTINGS, start=str(pretrained), lora_rank=2, accumulate=2, patience=2, average_last=1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.data import TsvFile
+from tflm.data import DatasetRows, TsvFile
 from tflm.eval import BLEU, GenerateAndScore
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.tasks import Task, Translation
@@ -75,6 +75,7 @@ def test_the_loss_falls_and_the_answers_are_words_of_the_language(trained_task, 
 
 
 def test_every_form_of_the_same_pairs_trains_the_same(fresh, toy_pairs, tmp_path):
+    toy_pairs = toy_pairs[:90]
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{source}\t{target}\n" for source, target in toy_pairs))
     sources, targets = (list(side) for side in zip(*toy_pairs, strict=True))
@@ -123,6 +124,7 @@ def test_validation_pairs_are_scored_after_every_epoch(fresh, toy_pairs):
     assert scores["tokens"] == int(tokens.flat_values.shape[0]) + 30  # and an eos each
 
 
+@pytest.mark.slow
 def test_ordinary_callbacks_watch_generated_text(fresh, toy_pairs, tmp_path):
     task = fresh()
     sources, references = (list(side) for side in zip(*toy_pairs[:5], strict=True))
@@ -400,7 +402,7 @@ def same_variables(ours, theirs):
         np.testing.assert_array_equal(np.asarray(variable), np.asarray(other))
 
 
-def test_a_keras_file_gives_the_task_back_as_it_was(trained_task, toy_pairs, tmp_path):
+def test_a_keras_file_gives_the_task_back_as_it_was(trained_task, tmp_path):
     path = tmp_path / "task.keras"
     trained_task.save(path)
     loaded = keras.saving.load_model(path)  # a warning would be an error
@@ -414,7 +416,13 @@ def test_a_keras_file_gives_the_task_back_as_it_was(trained_task, toy_pairs, tmp
     assert loaded.optimizer.get_config() == trained_task.optimizer.get_config()
     assert loaded.jit_compile == trained_task.jit_compile
     same_variables(loaded.optimizer.variables, trained_task.optimizer.variables)
-    history = loaded.fit(toy_pairs, data_options=OPTIONS, verbose=0)  # it goes on
+
+
+@pytest.mark.slow
+def test_a_task_of_a_keras_file_goes_on_learning(trained_task, toy_pairs, tmp_path):
+    trained_task.save(tmp_path / "task.keras")
+    loaded = keras.saving.load_model(tmp_path / "task.keras")
+    history = loaded.fit(toy_pairs, data_options=OPTIONS, verbose=0)
     assert history.history["loss"][0] < trained_task.history.history["loss"][0]
 
 
@@ -460,3 +468,17 @@ def test_a_task_saved_while_it_is_trained_is_no_longer_the_older_one(make_task, 
         task.save_pretrained(tmp_path)
     loaded = Translation.from_pretrained(tmp_path)
     same_variables(loaded.model.weights, second.model.weights)
+
+
+def test_a_hugging_face_data_set_is_taken_by_its_columns(fresh):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    task = fresh()
+    sources, targets = (list(side) for side in zip(*CHINESE, strict=True))
+    dataset = datasets.Dataset.from_dict({"target": targets, "id": [1] * 4, "source": sources})
+    assert list(task.examples(dataset)) == CHINESE
+    assert task.examples(CHINESE) is CHINESE
+    loss = task.evaluate(CHINESE, verbose=0, return_dict=True)["loss"]
+    assert task.evaluate(dataset, verbose=0, return_dict=True)["loss"] == loss
+    renamed = DatasetRows(dataset.rename_column("target", "zh"), ("source", "zh"))
+    assert task.batches(renamed, training=True).num_batches(0) == 1
+    task.fit(dataset, validation_data=renamed, verbose=0)

@@ -6,6 +6,8 @@ import pytest
 from tflm.data import BadLine, BadLineReport
 from tflm.tasks.sources import (
     EveryNth,
+    dataset_split,
+    dataset_splits,
     directory_data,
     find_split,
     find_table,
@@ -161,3 +163,16 @@ def test_a_table_is_found_by_its_splits_name(tmp_path):
     assert find_table(tmp_path, "train", ("csv", "tsv")) == tmp_path / "train.csv"
     assert find_table(tmp_path, "valid", ("csv",)) == tmp_path / "dev.csv"
     assert find_table(tmp_path, "test", ("csv",)) is None
+
+
+def test_the_splits_of_a_data_set_have_our_names(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    rows = datasets.Dataset.from_dict({"source": ["a1", "a2"], "target": ["北", "京"]})
+    splits = {"train": rows, "validation": rows.select([1]), "extra": rows, "test": rows}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "all")
+    assert list(dataset_splits(tmp_path / "all")) == ["train", "valid", "test"]
+    assert list(dataset_split(tmp_path / "all", "valid")["target"]) == ["京"]
+    assert dataset_split(tmp_path / "all", "").num_rows == 2
+    datasets.DatasetDict({"test": rows}).save_to_disk(tmp_path / "one")
+    with pytest.raises(FileNotFoundError, match="`data` must have a split train. .* with test$"):
+        dataset_splits(tmp_path / "one")

@@ -25,7 +25,8 @@ def trained():
     task = SpanDenoising(model, tokenizer, limits=Limits(max_length=20))
     task.compile(default_optimizer(2e-2, 20, 200))
     options = {"sequence_length": 24, "tokens_per_batch": 200}
-    task.fit(TEXTS, epochs=22, data_options=options, validation_data=TEXTS[:9], verbose=0)
+    watched = {"validation_data": TEXTS[:9], "validation_freq": [1, 22]}
+    task.fit(TEXTS, epochs=22, data_options=options, **watched, verbose=0)
     return task
 
 

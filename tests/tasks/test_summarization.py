@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tflm.generation import Beam, Greedy, Limits
+from tflm.models import gpt2
 from tflm.models.pointer_generator import Config, PointerGenerator
 from tflm.tasks import Summarization, Task
 from tflm.tasks.sequence_to_sequence import default_optimizer
@@ -35,9 +36,12 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def make(pairs):
-    tokenizer = SentencePieceTokenizer.train((text for pair in pairs for text in pair), 320)
+def tokenizer(pairs):
+    return SentencePieceTokenizer.train((text for pair in pairs for text in pair), 320)
 
+
+@pytest.fixture(scope="module")
+def make(tokenizer):
     def make(**options):
         keras.utils.set_random_seed(5)
         sizes = {"hidden_dim": 32, "ffn_dim": 48, "num_heads": 2, "dropout": 0.0}
@@ -144,3 +148,159 @@ def test_it_is_made_from_pairs(pairs):
 def test_a_ratio_that_is_not_positive_is_refused(make, ratio):
     with pytest.raises(ValueError, match=f"`max_length_ratio` must be positive. Received: {ratio}"):
         make(max_length_ratio=ratio)
+
+
+# A decoder, which goes on writing after a prompt.
+
+PROMPT = "对话：{text} 摘要："
+
+
+@pytest.fixture(scope="module")
+def make_prompted(tokenizer):
+    def make(max_length=80, **options):
+        keras.utils.set_random_seed(6)
+        sizes = {"hidden_dim": 36, "ffn_dim": 48, "num_heads": 3, "num_layers": 2}
+        rates = {"dropout": 0.0, "attention_dropout": 0.0, "embedding_dropout": 0.0}
+        config = gpt2.Config(tokenizer.vocab_size, max_length=max_length, **sizes, **rates)
+        return Summarization(gpt2.GPT2(config), tokenizer, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def untrained(make_prompted):
+    options = {"max_source_length": 31, "limits": Limits(max_length=9)}
+    return make_prompted(prompt=PROMPT, strategy=Greedy(), **options)
+
+
+def test_a_decoder_has_the_lengths_that_its_positions_leave(make_prompted):
+    task = make_prompted()
+    assert (task.limits.max_length, task.max_source_length) == (40, 40)
+    assert task.prompt == Summarization.PROMPT == "{text}\n\nTL;DR:\n"
+    task = make_prompted(limits=Limits(max_length=22), prompt=PROMPT)
+    assert (task.max_source_length, task.prompt) == (58, PROMPT)
+
+
+def test_the_summary_and_its_end_alone_are_learned(untrained, tokenizer):
+    text, summary = "张三: 米饭", "张三 wants 米饭"
+    ((x, y, weight),) = untrained.batches([(text, summary)], training=True).epoch(0)
+    before, inside, after, learned = tokenizer.tokenize(
+        ["对话：", text, " 摘要：", summary]
+    ).to_list()
+    source = x["encoder_token_ids"][x["encoder_padding_mask"]].numpy().tolist()
+    assert source == [tokenizer.bos_id, *before, *inside, *after[:-1]]
+    assert y[weight > 0].numpy().tolist() == [*learned, tokenizer.eos_id]
+    read = x["decoder_token_ids"][x["decoder_padding_mask"]].numpy().tolist()
+    assert read == [after[-1], *learned]
+
+
+def test_a_long_text_is_cut_before_the_prompts_end(untrained, tokenizer):
+    pairs = [("豆腐 so " * 40, "a"), ("Anna: tea", "Anna wants tea")]
+    batches = untrained.batches(pairs, training=False)
+    rows = [row for x, _, _ in batches.epoch(0) for row in x["encoder_token_ids"].numpy()]
+    assert batches.report.num_cut == 1
+    cut = next(row for row in rows if (row != tokenizer.pad_id).sum() == 31)
+    end = untrained.prompted.SOURCE_END
+    assert cut[31 - len(end) : 31].tolist() == list(end)
+    first, second = untrained.answers(["豆腐 so " * 40, "豆腐 so " * 50])
+    assert first == second and first["truncated"]
+
+
+def test_a_decoder_is_evaluated_within_its_positions(make_prompted, pairs):
+    task = make_prompted(46, max_source_length=29, limits=Limits(max_length=17))
+    task.compile()
+    long = [("豆腐 " * 50, "Anna wants tea " * 30), *pairs[:9]]
+    shapes = [
+        (x["encoder_token_ids"].shape[1], y.shape[1])
+        for x, y, _ in task.batches(long, training=False).epoch(0)
+    ]
+    assert max(shapes) == (29, 17)
+    assert np.isfinite(task.evaluate(long, verbose=0)).all()
+
+
+def test_a_decoders_answers_do_not_depend_on_who_stands_beside_them(untrained):
+    texts = ["Anna: tea", "", "张三: well well so 豆腐 well"]
+    together = untrained(texts)
+    assert together == [untrained(text) for text in texts]
+    assert together[1] == ""
+
+
+def test_a_decoder_without_room_is_refused(make_prompted):
+    match = "`max_length` and `max_source_length`, .* model's 80 positions together. Received: "
+    with pytest.raises(ValueError, match=f"{match}max_length=40, max_source_length=41"):
+        make_prompted(max_source_length=41)
+    with pytest.raises(ValueError, match=match):
+        make_prompted(limits=Limits(max_length=90))
+    task = make_prompted()
+    with pytest.raises(ValueError, match=f"{match}max_length=70, max_source_length=40"):
+        task("tea", limits=Limits(max_length=70))
+    with pytest.raises(ValueError, match=f"{match}max_length=64"):
+        task.batches([("tea", "tea")], training=True, max_length=64)
+    with pytest.raises(ValueError, match=r"`max_source_length` must be at least \d+: a token and"):
+        make_prompted(max_source_length=7)
+
+
+def test_what_a_kind_of_network_does_not_have_is_refused(make, make_prompted, tokenizer):
+    with pytest.raises(ValueError, match="`prompt` must be left out for an encoder-decoder"):
+        make(prompt=PROMPT)
+    other = SentencePieceTokenizer(tokenizer.model)
+    with pytest.raises(ValueError, match="`target_tokenizer` must be left out for a decoder"):
+        Summarization(make_prompted().model, tokenizer, other)
+    with pytest.raises(TypeError, match="`model` must be an EncoderDecoder or a Decoder. Received"):
+        Summarization(tokenizer, tokenizer)
+
+
+def test_a_saved_decoder_comes_back_with_its_prompt(untrained, tmp_path):
+    untrained.save_pretrained(tmp_path / "saved")
+    again = Task.from_pretrained(tmp_path / "saved")
+    assert (again.prompt, again.max_source_length, again.limits.max_length) == (PROMPT, 31, 9)
+    pairs = dialogues(3, seed=15)
+    np.testing.assert_allclose(again.score(pairs), untrained.score(pairs), atol=1e-4)
+
+
+def test_a_task_saved_before_there_were_prompts_is_read(make, tmp_path):
+    task = make(max_source_length=33)
+    config = task.to_files(tmp_path)
+    del config["prompt"]
+    again = Summarization.from_files(tmp_path, config)
+    assert (again.prompt, again.max_source_length) == (None, 33)
+
+
+@pytest.fixture(scope="module")
+def prompted_task(make_prompted, pairs):
+    task = make_prompted(prompt=PROMPT, strategy=Beam(3), limits=Limits(16, no_repeat_ngram_size=3))
+    task.compile(default_optimizer(1e-2, warmup_steps=40))
+    task.fit(
+        dialogues(1200, seed=4), epochs=12, validation_data=pairs, data_options=OPTIONS, verbose=0
+    )
+    return task
+
+
+@pytest.mark.slow
+def test_a_decoder_learns_to_say_who_and_what(prompted_task):
+    texts, summaries = (list(side) for side in zip(*dialogues(40, seed=8), strict=True))
+    found = prompted_task(texts)
+    assert np.mean([ours == theirs for ours, theirs in zip(found, summaries, strict=True)]) > 0.8
+    # What is blocked is what has been written, not what has been read.
+    blocked = prompted_task(texts, limits=Limits(16, no_repeat_ngram_size=2))
+    assert np.mean([ours == theirs for ours, theirs in zip(blocked, found, strict=True)]) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("freeze", [False, True])
+def test_what_a_decoder_serves_is_what_the_task_answers(prompted_task, freeze, tmp_path):
+    texts = [*(text for text, _ in dialogues(7, seed=9)), "", "   ", "张三: 豆腐 🙂 " * 30]
+    prompted_task.export(tmp_path / "exported", freeze=freeze)
+    loaded = tf.saved_model.load(str(tmp_path / "exported" / "1"))
+    served = loaded.signatures["serving_default"](text=tf.constant(texts))
+    expected = prompted_task.answers(texts)
+    assert [text.decode() for text in served["text"].numpy()] == [each["text"] for each in expected]
+    np.testing.assert_allclose(served["score"], [each["score"] for each in expected], atol=1e-4)
+    assert served["truncated"].numpy().tolist() == [each["truncated"] for each in expected]
+    assert expected[-1]["truncated"]
+    source, target = (list(side) for side in zip(*dialogues(3, seed=16), strict=True))
+    found = loaded.signatures["score"](source=tf.constant(source), target=tf.constant(target))
+    own = prompted_task.score(list(zip(source, target, strict=True)))
+    np.testing.assert_allclose(found["log_probability"], own, atol=1e-4)
+    prompted_task.save(tmp_path / "task.keras")
+    assert keras.saving.load_model(tmp_path / "task.keras")(texts[0]) == expected[0]["text"]

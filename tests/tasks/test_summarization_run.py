@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import io
 import json
@@ -6,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from tflm.data import BadLine, BadLineReport
+from tflm.models import gpt2
 from tflm.models.pointer_generator import Config, PointerGenerator
 from tflm.tasks import Summarization
 from tflm.tasks.runs import find_run
@@ -140,3 +142,52 @@ def test_a_file_is_scored_in_the_models_language():
     assert (data.inputs, data.references, data.language) == (["一段文字"], ["标题"], "zh")
     data = SummarizationRun.scored_data(rows, {"task": "summarization", "languages": "en-ja"})
     assert data.language == "ja"
+
+
+# A decoder in the place of an encoder-decoder.
+
+
+@pytest.fixture
+def nano_decoder(monkeypatch):
+    """A preset of `gpt2` that a test can train, with fewer positions than a run asks for."""
+    sizes = {"hidden_dim": 16, "ffn_dim": 24, "num_heads": 2, "num_layers": 1, "max_length": 32}
+    monkeypatch.setitem(gpt2.GPT2.PRESETS, "nano", gpt2.Config(**sizes))
+    return "gpt2/nano"
+
+
+def test_a_fresh_decoder_has_positions_for_text_and_summary(nano_decoder, tmp_path):
+    settings = dataclasses.replace(
+        SETTINGS, preset=nano_decoder, coverage_penalty=0.0, prompt="{text}\n摘要："
+    )
+    task = make(tmp_path, settings=settings).new_task()
+    assert task.model.config.max_length == settings.max_source_length + settings.max_length == 60
+    assert (task.model.config.dropout, task.prompt) == (0.0, "{text}\n摘要：")
+    longer = gpt2.Config(max_length=90)
+    run = make(tmp_path / "longer", settings=settings)
+    assert run.fresh_sizes(gpt2.GPT2, longer) == {"max_length": 90}
+    assert run.fresh_sizes(PointerGenerator, longer) == {}
+
+
+@pytest.mark.slow
+def test_the_command_takes_a_decoder_from_text_to_a_saved_model(nano_decoder, tflm, tmp_path):
+    lines = [json.dumps({"document": a, "summary": b}, ensure_ascii=False) for a, b in PAIRS]
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines[:30]) + "\n")
+    run, exported = tmp_path / "run", tmp_path / "exported"
+    changes = ("vocab_size=320", "max_length=9", "dtype=float32", "average_last=1", "score_every=1")
+    done = tflm(
+        *("train", "summarization", "--model", nano_decoder, "--data", tmp_path, "--out", run),
+        *("--epochs", 1, *(part for each in changes for part in ("--set", each))),
+    )
+    assert done.code == 0, done.err
+    assert "ROUGE-1" in done.out
+    assert tflm("export", run, exported).code == 0
+    answers = [tflm("predict", where, PAIRS[3][0], "--json").out for where in (run, exported)]
+    ours, served = map(json.loads, answers)
+    assert ours["text"] == served["text"] and set(ours) == {"text", "score", "truncated"}
+    done = tflm("evaluate", exported, "--data", tmp_path, "--json")
+    assert json.loads(done.out)["task"] == "summarization"
+    # The network of a run is what another one starts from.
+    settings = dataclasses.replace(SETTINGS, preset=nano_decoder, start=str(run))
+    model, *_ = make(tmp_path / "again", settings=settings).network()
+    assert (type(model), model.config.max_length) == (gpt2.GPT2, 521)

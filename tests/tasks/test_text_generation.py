@@ -1,5 +1,8 @@
+import gzip
+import itertools
 import json
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -154,6 +157,46 @@ def test_the_first_piece_costs_the_same_whatever_the_length_asked_for(task, monk
         stream.close()
     assert len(found) == 1
     assert traces in ([[1, None]], [[1, None], [1, 1]])
+
+
+@pytest.mark.slow
+@strategies
+def test_the_time_to_the_first_piece_does_not_depend_on_the_length_asked_for(pieces_task, strategy):
+    keras.utils.set_random_seed(4)
+    sizes = {**SIZES, "hidden_dim": 48, "max_length": 600}
+    model = GPT2(Config(pieces_task.tokenizer.vocab_size, **sizes))
+    limits = Limits(max_length=32, min_length=32)
+    task = TextGeneration(model, pieces_task.tokenizer, strategy=strategy, limits=limits)
+    seconds = {32: [], 512: []}
+    for _ in range(41):  # in turn, so that what else the machine does slows both
+        for length, found in seconds.items():
+            stream = task.stream("the cat sat on the mat.", max_length=length, seed=5)
+            start = time.perf_counter()
+            next(stream)
+            found.append(time.perf_counter() - start)
+            stream.close()
+    short, long = (np.median(found[1:]) for found in seconds.values())  # the first is traced
+    assert 0.7 < long / short < 1.4
+
+
+@pytest.mark.slow
+def test_real_texts_are_streamed_as_they_are_written_at_once(pieces_task, shared_data):
+    """The same seed gives the same text, whatever the strategy, the stop strings and the text."""
+    path = shared_data / "tinyshakespeare" / "input.txt.gz"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        plays = [line.strip() for line in itertools.islice(file, 90) if line.strip()]
+    prompts = [*plays, "公园很大。", "", " \n", "the cat 公园 😀 " * 3000]
+    texts = set()
+    for strategy, stop in ((Greedy(), ()), (HOT, ()), (HOT, ("e", "大"))):
+        options = {"strategy": strategy, "stop": stop}
+        together = pieces_task.generate(prompts, **options, seed=9)
+        for number, (prompt, text) in enumerate(zip(prompts, together, strict=True)):
+            pieces = pieces_task.stream(prompt, **options, seed=9 + number)
+            assert "".join(pieces) == text
+        texts |= set(together)
+    assert len(texts) > 100
 
 
 def test_a_stream_that_is_closed_leaves_nothing_behind(task):

@@ -23,7 +23,8 @@ def trained():
     task = TextInfilling(model, tokenizer, limits=Limits(max_length=25))
     task.compile(default_optimizer(2e-2, 20, 200))
     options = {"sequence_length": 24, "tokens_per_batch": 200}
-    task.fit(TEXTS, epochs=14, data_options=options, validation_data=TEXTS[:9], verbose=0)
+    watched = {"validation_data": TEXTS[:9], "validation_freq": 14}
+    task.fit(TEXTS, epochs=14, data_options=options, **watched, verbose=0)
     return task
 
 

@@ -188,6 +188,7 @@ def test_the_finished_task_is_the_mean_of_the_last_epochs_or_the_best_one(whole,
     assert (loss < lowest) if is_mean else loss == pytest.approx(lowest, rel=1e-3)
 
 
+@pytest.mark.slow  # the test of the command interrupts a run once
 def test_a_run_interrupted_again_and_again_ends_like_one_that_was_not(
     whole, make_run, training_text, tmp_path, monkeypatch
 ):
@@ -218,6 +219,7 @@ def test_a_run_interrupted_again_and_again_ends_like_one_that_was_not(
     assert not unfinished(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_signal_after_the_last_update_of_an_epoch_lets_the_epoch_end(
     whole, make_run, training_text, tmp_path, monkeypatch
 ):
@@ -314,6 +316,7 @@ def test_what_cannot_train_leaves_nothing_behind(make_run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_training_text_alone_is_enough(make_run, training_text, tmp_path):
     run = make_run(
         tmp_path,
@@ -341,8 +344,15 @@ def test_training_text_alone_is_enough(make_run, training_text, tmp_path):
     assert equal == {"optimizer"}
 
 
-def test_a_test_set_is_scored_with_beam_and_greedy(whole, make_run):
-    reports = make_run(whole).evaluate("test")
+@pytest.fixture(scope="module")
+def reports(whole, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Transformer.PRESETS, "nano", NANO)
+        run = TranslationRun(whole, data, TranslationSettings(**SETTINGS), Console(quiet=True))
+        return run.evaluate("test")
+
+
+def test_a_test_set_is_scored_with_beam_and_greedy(whole, reports):
     assert list(reports) == ["beam", "greedy"]
     for name, report in reports.items():
         assert [score.name for score in report.scores] == ["bleu", "chrf", "ter", "bleu_lc"]
@@ -354,7 +364,6 @@ def test_a_test_set_is_scored_with_beam_and_greedy(whole, make_run):
         assert all(re.search(r"version:\d", score.signature) for score in report.scores)
 
 
-def test_the_two_searches_can_be_compared(whole, make_run):
-    make_run(whole).evaluate("test")
+def test_the_two_searches_can_be_compared(whole, reports):
     found = compare_paths([str(whole / "report" / name) for name in ("greedy", "beam")], [], None)
     assert [system.name for system in found.systems] == ["greedy", "beam"]

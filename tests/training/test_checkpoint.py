@@ -36,7 +36,7 @@ def new_task(seed=11, width=7):
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.Dense(width, "relu"), keras.layers.Dropout(0.4), keras.layers.Dense(OUT)]
     model = keras.Sequential([keras.Input((D,)), *layers])
-    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)
     return model
 
 

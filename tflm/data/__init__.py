@@ -2,6 +2,7 @@
 
 from tflm.data.batching import TranslationBatches, translation_batches
 from tflm.data.denoising import DenoisingBatches, Infilling, SpanCorruption
+from tflm.data.hugging_face import DatasetRows
 from tflm.data.labelled import LabelledBatches
 from tflm.data.masking import MaskedBatches
 from tflm.data.packing import PackedBatches
@@ -18,6 +19,7 @@ __all__ = [
     "BadLine",
     "BadLineReport",
     "Coverage",
+    "DatasetRows",
     "DenoisingBatches",
     "Infilling",
     "JsonLines",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.rows import padded, special_id
 from tflm.data.shapes import BatchShapes, fit_shapes
 
 _log = logging.getLogger(__name__)
@@ -70,8 +71,12 @@ class TranslationBatches:
         num_shapes: Most (S, T) to fit to the first window.
         sampling_alpha: In training, above 0, tokenize by `tokenizer.sample` with this `alpha`,
             differently in every epoch.
+        cut_targets: In evaluation, cut targets at `max_length` tokens, eos included: for a model
+            that has no room for more.
         seed: Any integer.
         source_start: Special ids in front of every source.
+        source_end: Those behind it, which a source that is cut has too; the source tokenizer's eos
+            by default.
         target_start: Special ids that decoding starts with; the target tokenizer's bos by default.
             What follows the first of them is learned like the target itself.
 
@@ -96,8 +101,10 @@ class TranslationBatches:
         window: int = 100_000,
         num_shapes: int = 28,
         sampling_alpha: float = 0.0,
+        cut_targets: bool = False,
         seed: int = 0,
         source_start: Sequence[int] = (),
+        source_end: Sequence[int] | None = None,
         target_start: Sequence[int] | None = None,
     ):
         if isinstance(pairs, Iterator):
@@ -112,10 +119,13 @@ class TranslationBatches:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
         counted = "max_length" if max_source_length is None else "max_source_length"
         longest = max_length if max_source_length is None else max_source_length
-        if longest < 2 + len(source_start):
+        self.source_start = tuple(source_start)
+        self.source_end = (source_tokenizer.eos_id,) if source_end is None else tuple(source_end)
+        least = 1 + len(self.source_start) + len(self.source_end)
+        if longest < least:
             raise ValueError(
-                f"`{counted}` must be at least {2 + len(source_start)}: a token and the special "
-                f"ones. Received: {counted}={longest}"
+                f"`{counted}` must be at least {least}: a token and the special ones. "
+                f"Received: {counted}={longest}"
             )
         if training and tokens_per_batch < longest:
             raise ValueError(
@@ -137,8 +147,8 @@ class TranslationBatches:
         self.window = window
         self.num_shapes = num_shapes
         self.sampling_alpha = sampling_alpha if training else 0.0
+        self.cut_targets = cut_targets and not training
         self.seed = seed % 2**32
-        self.source_start = tuple(source_start)
         self.target_start = tuple(target_start or (target_tokenizer.bos_id,))
         self.report: EpochReport | None = None
         self._first_window: list[TokenizedPair] | None = None
@@ -232,12 +242,16 @@ class TranslationBatches:
 
     def _lengths(self, pairs: list[TokenizedPair]) -> tuple[np.ndarray, int]:
         """Lengths with bos or eos, (n, 2): source, target; and how many sources are cut to them."""
-        rows = [(len(source) + 1, len(target) + 1) for source, target in pairs]
+        end = len(self.source_end)
+        rows = [(len(source) + end, len(target) + 1) for source, target in pairs]
         lengths = np.array(rows, np.int64).reshape(-1, 2)
-        if self.max_source_length is None:
-            return lengths, 0
-        num_cut = int((lengths[:, 0] > self.max_source_length).sum())
-        return np.minimum(lengths, (self.max_source_length, np.iinfo(np.int64).max)), num_cut
+        longest = self._longest()
+        return np.minimum(lengths, longest), int((lengths[:, 0] > longest[0]).sum())
+
+    def _longest(self) -> tuple[int, int]:
+        """Tokens at which sources and targets are cut."""
+        anything = int(np.iinfo(np.int64).max)
+        return self.max_source_length or anything, self.max_length if self.cut_targets else anything
 
     def _fits(self, lengths: np.ndarray) -> np.ndarray:
         """Which pairs a training batch may hold; (n, 2) -> boolean (n,)."""
@@ -316,6 +330,8 @@ class TranslationBatches:
             sizes[counted] = length
             while sizes[1 - counted] < longest[1 - counted]:
                 sizes[1 - counted] = _next_length(sizes[1 - counted])
+            if self.cut_targets:  # there is no room for padding either
+                sizes = list(map(min, sizes, self._longest()))
             batches.append(([pairs[i] for i in chosen], *sizes))
             order = order[len(chosen) :]
         return batches
@@ -323,17 +339,16 @@ class TranslationBatches:
     def _batch(self, pairs: list[TokenizedPair], source_length: int, target_length: int) -> Batch:
         """The padded arrays: S = source_length, T = target_length."""
         sources, targets = zip(*pairs, strict=True)
-        if self.max_source_length is not None:
-            sources = [row[: self.max_source_length - 1] for row in sources]  # and eos
-        tokenizer = self.source_tokenizer
-        encoder_ids, encoder_mask = _padded(
-            sources, source_length, tokenizer.eos_id, tokenizer.pad_id
-        )  # (B, S)
-        tokenizer = self.target_tokenizer
-        labels, mask = _padded(targets, target_length, tokenizer.eos_id, tokenizer.pad_id)  # (B, T)
+        most = self._longest()
+        sources = _ended(sources, self.source_end, most[0])
+        targets = _ended(targets, (self.target_tokenizer.eos_id,), most[1])
+        pad_id = special_id(self.source_tokenizer, "pad_id", "eos_id") or 0
+        encoder_ids, encoder_mask = padded(sources, source_length, pad_id)  # (B, S)
+        pad_id = special_id(self.target_tokenizer, "pad_id", "eos_id") or 0
+        labels, mask = padded(targets, target_length, pad_id)  # (B, T)
         decoder_ids = np.roll(labels, 1, axis=1)  # (B, T)
         decoder_ids[:, 0] = self.target_start[0]
-        decoder_ids[~mask] = tokenizer.pad_id  # where eos has moved to
+        decoder_ids[~mask] = pad_id  # where eos has moved to
         x = {
             "encoder_token_ids": encoder_ids,
             "encoder_padding_mask": encoder_mask,
@@ -365,14 +380,7 @@ def _next_length(length: int) -> int:
     return length + max(4, 2 ** (length.bit_length() - 3))
 
 
-def _padded(
-    rows: Sequence[Ids], length: int, eos_id: int, pad_id: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ids with eos, and which are real; (B, length) int32, (B, length) bool."""
-    ids = np.full((len(rows), length), pad_id, np.int32)
-    mask = np.zeros((len(rows), length), bool)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-        ids[i, len(row)] = eos_id
-        mask[i, : len(row) + 1] = True
-    return ids, mask
+def _ended(rows: Sequence[Ids], end: Sequence[int], longest: int) -> list[np.ndarray]:
+    """Ids with those at the end, `longest` at most."""
+    last = np.array(end, np.int32)
+    return [np.concatenate([row[: longest - len(end)], last]) for row in rows]
