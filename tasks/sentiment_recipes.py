@@ -84,7 +84,20 @@ RECIPES = {
         SentimentRecipe(
             name="sst2",
             files={"train": "train.tsv", "test": "dev.tsv"},
-            settings=SentimentSettings(labels="negative,positive"),
+            settings=SentimentSettings(
+                labels="negative,positive",
+                # 6,920 sentences: a small network that stops before it knows them by heart.
+                embedding_dim=128,
+                hidden_dim=192,
+                min_width=1,
+                max_width=3,
+                vocab_size=4000,
+                algorithm="bpe",
+                label_smoothing=0.1,
+                learning_rate=2e-3,
+                ema=0.99,
+                epochs=5,
+            ),
         ),
         SentimentRecipe(
             name="chnsenticorp",

@@ -305,7 +305,7 @@ def test_labels_are_the_same(kind, pieces, reviews, ask, tmp_path):
     assert len(set(found["label"])) > 1
     assert set(found["truncated"]) == {True, False}
     if kind == "several labels":
-        assert {sum(map(bool, labels)) for labels in found["labels"]} >= {0, 1, 2}
+        assert len({sum(map(bool, labels)) for labels in found["labels"]}) > 2
 
 
 # Answers
