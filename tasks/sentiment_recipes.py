@@ -103,7 +103,15 @@ RECIPES = {
             name="chnsenticorp",
             files={"train": "train.tsv.gz", "test": "dev.tsv"},
             unseen=True,
-            settings=SentimentSettings(labels="negative,positive"),
+            settings=SentimentSettings(
+                labels="negative,positive",
+                word_dropout=0.1,
+                label_smoothing=0.1,
+                ema=0.99,
+                epochs=6,
+            ),
+            expect="89.2 % of the 862 development texts that are not in train too; 12 minutes on "
+            "2 cores, seed 1",
         ),
     )
 }
