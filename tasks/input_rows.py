@@ -7,24 +7,24 @@
 A row of one field is a string, of several a tuple.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tflm.data import BadLine, BadLineReport
+from tflm.export.batch_rows import PAIR, QUESTION, TEXT, BadRow, in_order, parsed, row_of
+
+__all__ = [
+    "PAIR",
+    "QUESTION",
+    "TEXT",
+    "Row",
+    "by_field",
+    "in_order",
+    "rows_of_arguments",
+    "rows_of_lines",
+]
 
 Row = str | tuple[str, ...]
-
-TEXT = ("text",)
-QUESTION = ("question", "context")
-PAIR = ("text", "text_pair")
-_ORDERS = (TEXT, QUESTION, PAIR)
-
-
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """The inputs of a signature, which has no order, as a user writes them in a row."""
-    names = sorted(names)
-    return next((known for known in _ORDERS if sorted(known) == names), tuple(names))
 
 
 def by_field(rows: Sequence[Row], fields: Sequence[str]) -> dict[str, list[str]]:
@@ -41,7 +41,7 @@ def rows_of_arguments(arguments: Sequence[str], fields: Sequence[str]) -> list[R
     """
     if len(fields) == 1:
         return list(arguments)
-    if all(_parsed(argument, fields) is not None for argument in arguments):
+    if all(parsed(argument, fields) is not None for argument in arguments):
         return list(rows_of_lines(arguments, fields, "arguments"))
     count = len(fields)
     if len(arguments) % count:
@@ -86,31 +86,7 @@ def rows_of_lines(
 
 
 def _row(line: str, fields: Sequence[str], name: str, number: int) -> Row | BadLine:
-    found = _parsed(line, fields)
-    if found is None:
-        names = " and ".join(fields)
-        reason = f"expected a JSON object with {names}, or their texts with a tab between."
-        return BadLine(name, number, reason, repr(line))
-    if isinstance(found, tuple):
-        return found
-    for field in fields:
-        if not isinstance(found.get(field), str):
-            reason = f"expected a string in field {field!r}."
-            has = ", ".join(found) or "none"
-            received = repr(found[field]) if field in found else f"the fields {has}"
-            return BadLine(name, number, reason, received)
-        # JSON escapes can spell half a surrogate pair, which no UTF-8 text holds.
-        if any("\ud800" <= letter <= "\udfff" for letter in found[field]):
-            return BadLine(name, number, "expected UTF-8 text.", repr(found[field]))
-    return tuple(found[field] for field in fields)
-
-
-def _parsed(line: str, fields: Sequence[str]) -> tuple[str, ...] | dict[str, Any] | None:
-    """The object or the columns that a line holds; `None` where it is neither."""
-    if line.lstrip().startswith("{"):
-        try:
-            return json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            pass  # the brace is a question's
-    cells = tuple(line.split("\t"))
-    return cells if len(cells) == len(fields) else None
+    try:
+        return row_of(line, fields)
+    except BadRow as bad:
+        return BadLine(name, number, bad.reason, bad.received)

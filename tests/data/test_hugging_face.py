@@ -94,6 +94,12 @@ def test_a_name_that_cannot_be_had_is_one_error(monkeypatch):
         open_splits("hf:some/name")
 
 
+@pytest.mark.parametrize("location", ["hf:", "hf::zh"])
+def test_a_data_set_without_a_name_is_refused(location):
+    with pytest.raises(ValueError, match=f"`data` must name a data set.* Received: {location}$"):
+        open_splits(location)
+
+
 def test_without_the_package_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"hf:name needs .* pip install 'tflm\[datasets\]'"):

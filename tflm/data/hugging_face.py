@@ -94,6 +94,7 @@ def open_splits(location: Any) -> dict[str, Any]:
 
     Raises:
         ImportError: the package is not installed.
+        ValueError: "hf:" has no name behind it.
         OSError: there is no such data set, or the Hub cannot be reached.
     """
     try:
@@ -103,11 +104,12 @@ def open_splits(location: Any) -> dict[str, Any]:
             f"{location} needs the package datasets, which is not installed: "
             "pip install 'tflm[datasets]'"
         ) from error
-    name = str(location)
-    if not name.startswith(PREFIX):
-        found: Any = datasets.load_from_disk(name)
+    if not str(location).startswith(PREFIX):
+        found: Any = datasets.load_from_disk(str(location))
     else:
-        name, _, config = name.removeprefix(PREFIX).partition(":")
+        name, _, config = str(location).removeprefix(PREFIX).partition(":")
+        if not name:
+            raise ValueError(f"`data` must name a data set, hf:NAME. Received: {location}")
         try:
             found = datasets.load_dataset(name, config or None)
         except (OSError, ValueError) as error:

@@ -11,7 +11,25 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_ORDERS = (("text",), ("question", "context"), ("text", "text_pair"))
+TEXT = ("text",)
+QUESTION = ("question", "context")
+PAIR = ("text", "text_pair")
+_ORDERS = (TEXT, QUESTION, PAIR)
+
+
+class BadRow(ValueError):
+    """What is no row.
+
+    Attributes:
+        reason: what was expected, the same words for every row with the same fault.
+        received: what was found instead.
+    """
+
+    def __init__(self, reason: str, received: str):
+        shown = received if len(received) <= 80 else received[:77] + "..."
+        super().__init__(f"{reason} Received: {shown}")
+        self.reason = reason
+        self.received = received
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -30,12 +48,12 @@ def row_of(example: str | Mapping[str, Any], fields: Sequence[str]) -> tuple[str
         fields: names of the fields.
 
     Raises:
-        ValueError: it is no such example.
+        BadRow: it is no such example.
     """
-    found: Any = _parsed(example, fields) if isinstance(example, str) else example
+    found: Any = parsed(example, fields) if isinstance(example, str) else example
     if found is None:
         names = " and ".join(fields)
-        raise _refusal(
+        raise BadRow(
             f"expected a JSON object with {names}, or their texts with a tab between.",
             repr(example),
         )
@@ -45,19 +63,14 @@ def row_of(example: str | Mapping[str, Any], fields: Sequence[str]) -> tuple[str
         if not isinstance(found.get(field), str):
             has = f"the fields {', '.join(map(str, found)) or 'none'}"
             received = repr(found[field]) if field in found else has
-            raise _refusal(f"expected a string in field {field!r}.", received)
+            raise BadRow(f"expected a string in field {field!r}.", received)
         # JSON escapes can spell half a surrogate pair, which no UTF-8 text holds.
         if any("\ud800" <= letter <= "\udfff" for letter in found[field]):
-            raise _refusal("expected UTF-8 text.", repr(found[field]))
+            raise BadRow("expected UTF-8 text.", repr(found[field]))
     return tuple(found[field] for field in fields)
 
 
-def _refusal(reason: str, received: str) -> ValueError:
-    received = received if len(received) <= 80 else received[:77] + "..."
-    return ValueError(f"{reason} Received: {received}")
-
-
-def _parsed(line: str, fields: Sequence[str]) -> tuple[str, ...] | dict[str, Any] | None:
+def parsed(line: str, fields: Sequence[str]) -> tuple[str, ...] | dict[str, Any] | None:
     """The object or the columns that a line holds; `None` where it is neither."""
     if len(fields) == 1:
         return (line,)
