@@ -9,6 +9,8 @@ from tflm.export import export
 from tflm.export.check import check
 from tflm.export.keras_hub import served
 from tflm.export.keras_hub_tokenizer import PROBES
+from tflm.export.warmup import read_warmup
+from tflm.tasks.model_settings import model_settings
 from tflm.tokenizers import BytePairTokenizer
 
 TEXTS = [
@@ -109,6 +111,10 @@ def serve(path, texts):
     return {name: value.numpy() for name, value in found.items()}
 
 
+def card_of(path):
+    return json.loads((path / "assets.extra" / "model_card.json").read_text("utf-8"))
+
+
 def decoded(strings):
     return [text.decode() for text in strings]
 
@@ -140,6 +146,10 @@ def test_an_exported_classifier_passes_and_answers_the_same(bert, tmp_path):
     path = export(bert, tmp_path / "films", labels=["坏", "so so", "good"])
     assert_predicts(serve(path, TEXTS), bert, TEXTS)
     assert_passes(path)
+    settings = model_settings(path.parent)
+    assert settings["task"] == "sentiment_analysis"
+    assert settings["labels"] == ["坏", "so so", "good"]
+    assert card_of(path)["limits"] == {"max_length": 16}
 
 
 @pytest.mark.slow
@@ -153,6 +163,47 @@ def test_a_language_model_writes_what_keras_hub_generates(hub, gpt2, tmp_path, s
     assert decoded(found["text"]) == expected
     assert found["truncated"].any() and not found["truncated"].all()
     assert_passes(path)
+    assert [record.inputs["text"].tolist() for record in read_warmup(path)][0] == [b"two"]
+    card = card_of(path)
+    assert card["limits"] == {"max_length": LENGTH}
+    names = {"greedy": "GreedySampler", "beam": "BeamSampler", "top_k": "TopKSampler"}
+    assert card["model"]["strategy"]["name"] == names[sampler]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("RandomSampler", {"seed": 3, "temperature": 0.7}),
+        ("TopPSampler", {"seed": 4, "p": 0.8, "k": 7, "temperature": 1.5}),
+        ("ContrastiveSampler", {"k": 3, "alpha": 0.4}),
+    ],
+)
+def test_a_sampler_draws_what_keras_hub_draws_with_its_seed(hub, gpt2, name, settings):
+    sampler = getattr(hub.samplers, name)(**settings)
+    gpt2.compile(sampler=sampler, run_eagerly=True)
+    states = [variable.value.numpy() for variable in sampler.variables]
+    serving_default = served(gpt2).signatures()["serving_default"]
+    found = decoded(serving_default(tf.constant(TEXTS))["text"].numpy())
+    for variable, state in zip(sampler.variables, states, strict=True):
+        variable.assign(state)
+    expected = gpt2.generate(TEXTS)
+    assert found == expected
+    assert len(set(expected)) > 5
+
+
+@pytest.mark.slow
+def test_a_sampler_that_gives_no_text_in_a_graph_is_refused(hub, gpt2):
+    gpt2.compile(sampler=hub.samplers.BeamSampler(num_beams=3, return_all_beams=True))
+    with pytest.raises(ValueError, match="gives one text, .* Received: GPT2CausalLM with return_"):
+        served(gpt2)
+    gpt2.compile(sampler=None)
+    with pytest.raises(ValueError, match="with a sampler: .* Received: GPT2CausalLM without one"):
+        served(gpt2)
+    gpt2.compile(sampler=hub.samplers.SpeculativeSampler())
+    message = "run in a graph .* Received: GPT2CausalLM with SpeculativeSampler, .* `draft_next`"
+    with pytest.raises(ValueError, match=message):
+        served(gpt2).signatures()
 
 
 @pytest.mark.slow
@@ -176,6 +227,7 @@ def test_an_encoder_decoder_writes_what_keras_hub_generates(bart, tmp_path, samp
     assert len(set(expected)) > 5
     assert found["truncated"].any()
     assert_passes(path)
+    assert card_of(path)["limits"] == {"max_source_length": 20, "max_length": 14}
 
 
 def test_what_cannot_be_exported_is_refused(hub, bert, tmp_path):

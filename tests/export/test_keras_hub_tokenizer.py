@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.export.keras_hub_tokenizer import PROBES, HubTokenizer, longest, pack
+from tflm.export.keras_hub_tokenizer import PROBES, Frame, HubTokenizer, longest, pack
 from tflm.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
 TEXTS = [*PROBES, "<s>你好</s> 公园<pad>", "Don't   stop 12345\n\n\n 你好吗"]
@@ -72,8 +73,21 @@ def test_rows_are_packed_as_keras_hub_packs_them(hub, end):
     )
     rows = [[], [1], [1, 2, 3], [1, 2, 3, 4, 5]]
     expected, expected_mask = packer(rows, add_end_value=end)
-    ids, mask, cut = pack(tf.ragged.constant(rows, tf.int32, 1), packer, 6, end)
+    frame = Frame.of(np.asarray(expected), np.asarray(expected_mask), rows)
+    assert frame == Frame((91, 92), (93,) if end else (), 9, 6)
+    ids, mask, cut = pack(tf.ragged.constant(rows, tf.int32, 1), frame)
     assert ids.numpy().tolist() == expected.numpy().tolist()
     assert mask.numpy().tolist() == expected_mask.numpy().tolist()
     assert cut.numpy().tolist() == [False, False, False, True] if end else [False] * 3 + [True]
     assert longest(mask).numpy() == 6
+
+
+def test_rows_without_a_frame_are_packed_too_and_strange_ones_otherwise():
+    rows = np.array([[0, 0], [5, 0], [5, 6]])
+    frame = Frame.of(rows, rows > 0, [[], [5], [5, 6, 7]])
+    assert frame == Frame((), (), 0, 2)
+    ids, mask, cut = pack(tf.ragged.constant([[], [5, 6, 7]], tf.int32, 1), frame)
+    assert ids.numpy().tolist() == [[0, 0], [5, 6]]
+    assert mask.numpy().tolist() == [[False, False], [True, True]]
+    assert cut.numpy().tolist() == [False, True]
+    assert Frame.of(rows[:, ::-1], rows > 0, [[], [5], [5, 6]]) == Frame((), (), 0, 2)

@@ -7,14 +7,20 @@ SentencePiece model is its own description. Its WordPiece has fixed tables and o
 server has: it stays.
 """
 
-from typing import Any
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import tensorflow as tf
+from sentencepiece import sentencepiece_model_pb2 as _protocol
 
 from tflm.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+from tflm.tokenizers.sentencepiece import _ops
 from tflm.tokenizers.special_tokens import SpecialToken
 from tflm.tokenizers.splitting import RULES
 
+_MODEL: Any = _protocol.ModelProto  # pyright: ignore[reportAttributeAccessIssue]
 # What tokenizers are compared on: cuts differ at digits, white space, signs, case and scripts.
 PROBES = (
     "",
@@ -34,7 +40,11 @@ class HubTokenizer(tf.Module):
         theirs: a KerasHub tokenizer, byte-pair, SentencePiece or WordPiece.
 
     Attributes:
-        pad_id, cls_id, sep_id: ids that fill rows, that begin and that end a text.
+        pad_id, cls_id, sep_id: ids that fill rows, that begin and that end a text, if any does.
+        special_ids: ids that are no text.
+        hidden_ids: those that are left out of texts; all of `special_ids` at first.
+        probes: those of `PROBES` that have the same ids inside of a graph and outside.
+        probed: their ids.
 
     Raises:
         ValueError: it is of another kind, or gives other ids than ours on any of `PROBES`.
@@ -43,19 +53,27 @@ class HubTokenizer(tf.Module):
     def __init__(self, theirs: Any):
         super().__init__(name="hub_tokenizer")
         self.pad_id = theirs.pad_token_id
-        self.cls_id = theirs.start_token_id
-        self.sep_id = theirs.end_token_id
-        self._special_ids = tuple(sorted(theirs.special_token_ids))
+        self.cls_id = getattr(theirs, "start_token_id", None)
+        self.sep_id = getattr(theirs, "end_token_id", None)
+        self.special_ids = tuple(sorted(theirs.special_token_ids))
+        self.hidden_ids = self.special_ids
         self._ours: Any = None
         self._tokenize: Any = None
         expected = _ids(theirs(list(PROBES)))
         for ours, tokenize in _candidates(theirs):
-            if _ids(tf.function(tokenize, autograph=False)(tf.constant(PROBES))) == expected:
+            found = _in_a_graph(tokenize)
+            if found == expected or (
+                isinstance(ours, _Pieces) and found == _in_their_graph(theirs)
+            ):
                 self._ours, self._tokenize = ours, tokenize
+                same = [one == other for one, other in zip(found, expected, strict=True)]
+                self.probes = tuple(itertools.compress(PROBES, same))
+                self.probed = tuple(map(tuple, itertools.compress(expected, same)))
                 return
         raise ValueError(
             "`tokenizer` must cut texts as a byte-pair, SentencePiece or WordPiece tokenizer of "
-            f"KerasHub does by itself. Received: {type(theirs).__name__}, which has other ids"
+            "KerasHub does by itself; set one in `task.preprocessor` that does. "
+            f"Received: {type(theirs).__name__}, which has other ids"
         )
 
     def tokenize(self, texts: Any) -> Any:
@@ -63,39 +81,84 @@ class HubTokenizer(tf.Module):
         return tf.cast(self._tokenize(texts), tf.int32)
 
     def text(self, ids: Any, mask: Any) -> Any:
-        """Ids `(B, T)` -> strings `(B,)` of those that `mask` has and that are not special."""
-        for number in self._special_ids:
+        """Ids `(B, T)` -> strings `(B,)` of those that `mask` has and that are not hidden."""
+        for number in self.hidden_ids:
             mask &= ids != number
         found = self._ours.detokenize(tf.ragged.boolean_mask(ids, mask))
         return tf.strings.unicode_transcode(found, "UTF-8", "UTF-8")
 
 
-def pack(ids: Any, packer: Any, length: int, end: bool) -> tuple[Any, Any, Any]:
-    """Rows of ids as a KerasHub `StartEndPacker` packs them.
+class Frame(NamedTuple):
+    """How a text's ids stand in a row, as a KerasHub packer puts them there.
+
+    Args:
+        first: ids before them.
+        last: ids behind them.
+        pad_id: what fills the row.
+        length: ids of a row, `T`.
+    """
+
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    pad_id: int
+    length: int
+
+    @classmethod
+    def of(cls, rows: np.ndarray, mask: np.ndarray, tokens: Sequence[Sequence[int]]) -> Self:
+        """The frame of rows that KerasHub made.
+
+        Where there are several that would do, one; where there is none, one that does not.
+
+        Args:
+            rows: `(P, T)`.
+            mask: boolean `(P, T)`, False for padding.
+            tokens: the ids that are framed, `P` lists of them; the first is empty.
+        """
+        mask = mask.astype(bool)
+        edges = rows[0][mask[0]].tolist()
+        filling = rows[~mask]
+        pad_id = int(filling[0]) if filling.size else 0
+        length = rows.shape[1]
+        frames = [
+            cls(tuple(edges[:place]), tuple(edges[place:]), pad_id, length)
+            for place in range(len(edges), -1, -1)
+        ]
+        given = [row[kept].tolist() for row, kept in zip(rows, mask, strict=True)]
+        return next(
+            (
+                frame
+                for frame in frames
+                if all(
+                    [*frame.first, *ids[: length - len(edges)], *frame.last] == row
+                    for ids, row in zip(tokens, given, strict=True)
+                )
+            ),
+            frames[0],
+        )
+
+
+def pack(ids: Any, frame: Frame) -> tuple[Any, Any, Any]:
+    """Rows of ids in a frame.
 
     Args:
         ids: ragged int32 `(B, None)`.
-        packer: says what a row begins and ends with, and is filled with.
-        length: `T`.
-        end: whether a row gets its end.
+        frame: with `T` ids a row.
 
     Returns:
         int32 `(B, T)`; boolean `(B, T)`, True for what is no padding; which rows lost ids, boolean
         `(B,)`.
     """
-    first: list[int] = list(packer.start_value or ())
-    last: list[int] = list(packer.end_value or ()) if end else []
+    first, last, pad_id, length = frame
     room = length - len(first) - len(last)
     rows = ids.nrows()
     cut = ids.row_lengths() > room  # (B,)
 
-    def column(values: list[int]) -> Any:
-        return tf.tile(tf.constant([values], tf.int32), [rows, 1])
+    def column(values: Sequence[int]) -> Any:
+        return tf.tile(tf.constant([values], tf.int32, (1, len(values))), [rows, 1])
 
-    edges = [column(values) for values in (first, last)]
-    packed: Any = tf.concat([edges[0], ids[:, :room], edges[1]], axis=1)
+    packed: Any = tf.concat([column(first), ids[:, :room], column(last)], axis=1)
     mask = tf.sequence_mask(packed.row_lengths(), length)  # (B, T)
-    return packed.to_tensor(packer.pad_value or 0, shape=[None, length]), mask, cut
+    return packed.to_tensor(pad_id, shape=[None, length]), mask, cut
 
 
 def longest(mask: Any) -> Any:
@@ -111,12 +174,49 @@ def _candidates(theirs: Any) -> Any:
     if isinstance(theirs, kinds.WordPieceTokenizer):
         yield None, lambda texts: theirs.tokenize(texts)  # a tracked Keras layer would be traced
     elif isinstance(theirs, kinds.SentencePieceTokenizer):
-        ours = SentencePieceTokenizer(theirs.proto)
-        yield ours, ours.tokenize
+        pieces = _Pieces(theirs)
+        yield pieces, pieces.tokenize
     elif isinstance(theirs, kinds.BytePairTokenizer):
         for rule in ("", *RULES):
             ours = _byte_pair(theirs, rule)
             yield ours, lambda texts, ours=ours: ours.tokenize(texts, special_tokens=True)
+
+
+class _Pieces(SentencePieceTokenizer):
+    """A SentencePiece model, with the ids and the texts that KerasHub has of it."""
+
+    def __init__(self, theirs: Any):
+        super().__init__(theirs.proto)
+        model = _MODEL.FromString(theirs.proto)
+        numbers = [theirs.token_to_id(piece.piece) for piece in model.pieces]
+        # XLM-RoBERTa has special tokens in other places than its SentencePiece model.
+        self._numbers = None if numbers == [*range(len(numbers))] else numbers
+        self._strips = model.normalizer_spec.remove_extra_whitespaces
+
+    def tokenize(self, texts: Any) -> Any:
+        """Ids of each text, ragged `(B, None)`."""
+        ids = super().tokenize(texts)
+        return ids if self._numbers is None else tf.gather(tf.constant(self._numbers), ids)
+
+    def detokenize(self, ids: Any) -> Any:
+        """The text of each row, with SentencePiece's sign for what is unknown."""
+        values = ids.flat_values
+        ids = tf.ragged.boolean_mask(ids, ids.with_flat_values(values < self.vocab_size))
+        # Behind an unknown piece the op leaves spaces as they are.
+        guard: Any = tf.fill([ids.nrows(), 1], self.unk_id)
+        ids = tf.concat([guard, ids], axis=1)
+        texts = _ops.sentencepiece_detokenize_op(
+            self._resource.resource_handle,
+            ids.flat_values,
+            ids.row_splits,
+            add_bos=False,
+            add_eos=False,
+            reverse=False,
+        )  # (B,)
+        texts = tf.strings.substr(texts, self._unk_bytes, tf.int32.max)
+        if not self._adds_space and not self._strips:
+            return texts
+        return tf.strings.regex_replace(texts, "^ +" if self._strips else "^ ", "")
 
 
 def _byte_pair(theirs: Any, rule: str) -> BytePairTokenizer:
@@ -151,6 +251,22 @@ class _WholeTexts(tf.Module):
         return ragged.from_row_lengths(
             tf.boolean_mask(texts, holds_some), tf.cast(holds_some, tf.int64), validate=False
         )
+
+
+def _in_their_graph(theirs: Any) -> list[list[int]] | None:
+    """The ids that a KerasHub tokenizer gives in a graph, where it can be in one.
+
+    Where cuts are equally likely, SentencePiece takes another one there than outside.
+    """
+    try:
+        return _in_a_graph(theirs.tokenize)
+    except Exception:  # whatever Python does that a graph cannot
+        return None
+
+
+def _in_a_graph(tokenize: Any) -> list[list[int]]:
+    """The ids of `PROBES` in a graph."""
+    return _ids(tf.function(tokenize, autograph=False)(tf.constant(PROBES)))
 
 
 def _ids(rows: Any) -> list[list[int]]:
