@@ -7,6 +7,8 @@ import random
 import shutil
 import struct
 import subprocess
+import sys
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,6 +22,7 @@ from tflm.generation import Beam, Greedy, Limits
 from tflm.tasks import CausalLM, QuestionAnswering, SentimentAnalysis, Summarization, Translation
 from tflm.tokenizers import SentencePieceTokenizer, WordPieceTokenizer
 
+OLDER = "2.20"  # a SavedModel is for it, too, though another TensorFlow wrote it
 SOURCE = pathlib.Path(__file__).with_name("run_saved_model.c")
 WORDS = "two dogs and a cat 公园 很大 我喝茶 six seven eight 😀 Zürich ?".split()
 TRICKY = [
@@ -41,22 +44,21 @@ def texts(seed, count=200):
     return [*TRICKY, *made][:count]
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """Runs `run_saved_model` on some requests, each a column of strings for every input."""
+def built(tensorflow, text, binary):
+    """Runs `run_saved_model` on some requests, each a column of strings for every input.
+
+    Args:
+        tensorflow, text: folders of the packages whose libraries it uses.
+        binary: where it is put.
+    """
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
-    folder = pathlib.Path(tf.__file__).parent
-    binary = tmp_path_factory.mktemp("program") / "run_saved_model"
-    libraries = [str(folder / f"libtensorflow_{name}.so.2") for name in ("cc", "framework")]
-    command = [compiler, "-O1", "-Wall", "-Werror", f"-I{folder}/include", str(SOURCE)]
-    linked = ["-o", str(binary), *libraries, f"-Wl,-rpath,{folder}"]
+    libraries = [str(tensorflow / f"libtensorflow_{name}.so.2") for name in ("cc", "framework")]
+    command = [compiler, "-O1", "-Wall", "-Werror", f"-I{tensorflow}/include", str(SOURCE)]
+    linked = ["-o", str(binary), *libraries, f"-Wl,-rpath,{tensorflow}"]
     subprocess.run([*command, *linked], check=True)
-    import tensorflow_text
-
-    text_ops = pathlib.Path(tensorflow_text.__file__).parent / "python" / "ops"
-    loaded = sorted(str(path) for path in text_ops.glob("*.so"))
+    loaded = sorted(str(path) for path in (text / "python" / "ops").glob("*.so"))
 
     def run(directory, output, requests):
         model = read(directory)
@@ -75,6 +77,34 @@ def program(tmp_path_factory):
         return list(strings(done.stdout))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The program with the TensorFlow that is installed."""
+    import tensorflow_text
+
+    folders = (pathlib.Path(package.__file__).parent for package in (tf, tensorflow_text))
+    return built(*folders, tmp_path_factory.mktemp("program") / "run_saved_model")
+
+
+@pytest.fixture(scope="module")
+def older_program(request, tmp_path_factory):
+    """The program with the TensorFlow before, whose wheels stay in pytest's cache."""
+    folder = request.config.cache.mkdir(f"tensorflow-{OLDER}") / "packages"
+    if not folder.is_dir():
+        partial = folder.with_name("partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--retries", "1", "--no-deps"]
+        wheels = [f"{name}=={OLDER}.*" for name in ("tensorflow-cpu", "tensorflow-text")]
+        options = ["--only-binary", ":all:", "--no-compile", "--target", str(partial)]
+        done = subprocess.run([*command, *options, *wheels], capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().rpartition("\n")[2]
+            pytest.skip(f"pip cannot get TensorFlow {OLDER} and its TF Text: {said}")
+        partial.rename(folder)
+    packages = (folder / name for name in ("tensorflow", "tensorflow_text"))
+    return built(*packages, tmp_path_factory.mktemp("older") / "run_saved_model")
 
 
 def strings(content):
@@ -141,15 +171,23 @@ def question_answering():
     return QuestionAnswering(model, tokenizer(), sequence_length=48, overlap=9), "answer"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "make", [translation, summarization, generation, sentiment, question_answering]
+class Asked(NamedTuple):
+    """An exported task, requests to it, and its answers."""
+
+    directory: pathlib.Path
+    output: str
+    requests: list[dict[str, list[str]]]
+    answers: list[str]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[translation, summarization, generation, sentiment, question_answering],
+    ids=lambda make: make.__name__,
 )
-def test_a_c_program_answers_what_the_task_answers(program, tmp_path, make):
-    task, output = make()
-    directory = task.export(tmp_path / "exported")
-    found = list(check(directory, run=False))  # for every version of the server
-    assert [each.message for each in found if each.status != "ok"] == []
+def asked(request, tmp_path_factory):
+    task, output = request.param()
+    directory = task.export(tmp_path_factory.mktemp("exported"))
     names = sorted(read(directory).signatures()["serving_default"].inputs, reverse=True)
     columns = {name: texts(seed) for seed, name in enumerate(names)}
     sizes = itertools.cycle([1, 7, 64, 28])
@@ -158,12 +196,28 @@ def test_a_c_program_answers_what_the_task_answers(program, tmp_path, make):
         end = start + next(sizes)
         requests.append({name: column[start:end] for name, column in columns.items()})
         start = end
-    loaded = tf.saved_model.load(str(directory))
-    serve = loaded.signatures["serving_default"]
-    expected = serve(**{name: tf.constant(column) for name, column in columns.items()})[output]
-    found = program(directory, output, requests)
-    assert found == [text.decode() for text in expected.numpy()]
     rows = list(zip(*columns.values(), strict=True))  # a question stands before its context
     answers = task.answers([row[0] for row in rows] if names == ["text"] else rows)
-    assert found == [answer[output] for answer in answers]
-    assert len(set(found)) > 1
+    return Asked(directory, output, requests, [answer[output] for answer in answers])
+
+
+@pytest.mark.slow
+def test_a_c_program_answers_what_the_task_answers(program, asked):
+    found = list(check(asked.directory, run=False))  # for every version of the server
+    assert [each.message for each in found if each.status != "ok"] == []
+    columns = {
+        name: tf.constant([text for request in asked.requests for text in request[name]])
+        for name in asked.requests[0]
+    }
+    loaded = tf.saved_model.load(str(asked.directory))
+    expected = loaded.signatures["serving_default"](**columns)[asked.output]
+    found = program(asked.directory, asked.output, asked.requests)
+    assert found == [text.decode() for text in expected.numpy()]
+    assert found == asked.answers
+    assert len(found) == 200 and len(set(found)) > 1
+
+
+@pytest.mark.slow
+def test_a_c_program_of_the_tensorflow_before_answers_the_same(older_program, asked):
+    found = older_program(asked.directory, asked.output, asked.requests)
+    assert len(found) == 200 and found == asked.answers

@@ -27,10 +27,11 @@ def record_warmup(
     """Runs every signature of strings on some texts and writes what they were answered.
 
     Each text is asked alone, and all together; numbers beside the texts are 0. A signature that
-    takes what another answers is asked with the first of its answers. The model is loaded from the
-    disk into a session, as a server does, so a model that cannot be served fails here. Where the
-    last answer is another one the second time, drawn at random say, requests are recorded without
-    answers.
+    takes what another answers is asked with the first of its answers; what a client carries so from
+    one to the other and does not read, a model's caches, is no part of recorded answers: it would
+    be most of the file. The model is loaded from the disk into a session, as a server does, so a
+    model that cannot be served fails here. Where the last answer is another one the second time,
+    drawn at random say, requests are recorded without answers.
 
     Args:
         directory: the SavedModel's, in which the records go.
@@ -47,13 +48,20 @@ def record_warmup(
     session = Session(saved)
     records: list[Record] = []
     first: dict[str, Mapping[str, np.ndarray]] = {}  # what each signature answers first
+    carried = {
+        name
+        for signature in saved.signatures().values()
+        for name, info in signature.inputs.items()
+        if len(info.tensor_shape.dim) > 2
+    }
 
     def ask(name: str, requests: Sequence[Mapping[str, np.ndarray]]) -> None:
         answers = [session.run(name, inputs) for inputs in requests]
         first[name] = answers[0]
         same = _equal(answers[-1], session.run(name, requests[-1]))  # of all texts
         for inputs, outputs in zip(requests, answers, strict=True):
-            records.append(Record(name, inputs, outputs if same else {}))
+            told = {each: value for each, value in outputs.items() if each not in carried}
+            records.append(Record(name, inputs, told if same else {}))
 
     later = {}
     for name, signature in saved.signatures().items():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from tflm.export.bundle import template
+from tflm.export.compact import OPTIONS, compact
 from tflm.export.recording import WARMUP_TEXTS, record_warmup
 
 BATCHING_FILE = "batching_params.pbtxt"
@@ -74,7 +75,8 @@ def save(
     directory.mkdir(parents=True, exist_ok=True)
     temporary = tempfile.mkdtemp(prefix=".writing-", dir=directory)
     try:
-        tf.saved_model.save(module, temporary, signatures=signatures)
+        tf.saved_model.save(module, temporary, signatures=signatures, options=OPTIONS)
+        compact(temporary)
         pathlib.Path(temporary, BATCHING_FILE).write_text(template(BATCHING_FILE), encoding="utf-8")
         for name, text in (extra or {}).items():
             path = pathlib.Path(temporary, "assets.extra", name)
