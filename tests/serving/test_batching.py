@@ -34,6 +34,8 @@ class Doubles:
             raise KeyError("x")
         if signature == "scalar":
             return {"y": np.float32(3)}
+        if signature == "wide":  # as wide as the largest
+            return {"y": np.repeat(inputs["x"][:, None], int(inputs["x"].max()), axis=1)}
         if signature == "short":
             return {"y": inputs["x"][:1]}
         return {"y": inputs["x"] * 2}
@@ -113,6 +115,52 @@ def test_a_large_request_is_split_where_that_is_allowed(make):
     assert servable.asked == [[1, 2, 3], [4, 5, 6]]
     with pytest.raises(RequestError, match="Task size 9 is larger than maximum input batch size 8"):
         batcher.answer(servable, "s", x(*range(9)))
+
+
+def test_parts_of_a_request_that_are_not_alike_are_not_put_together(make):
+    batcher = make(max_batch_size=2, max_execution_batch_size=1, enable_large_batch_splitting=True)
+    assert batcher.answer(Doubles(), "wide", x(2, 2))["y"].tolist() == [[2, 2], [2, 2]]
+    with pytest.raises(
+        RequestError, match=r"outputs 'y' of different shapes: \(2,\), \(3,\). TF"
+    ) as it:
+        batcher.answer(Doubles(), "wide", x(2, 3))
+    assert it.value.code == Code.FAILED_PRECONDITION
+
+
+def test_inputs_of_other_shapes_are_filled_up_where_that_is_asked_for(make):
+    servable = Doubles()
+    batcher = make(
+        max_batch_size=3,
+        batch_timeout_micros=SLOW,
+        allowed_batch_sizes=(3,),
+        pad_variable_length_inputs=True,
+    )
+    asked = [{"x": np.array([[[5, 6, 7]]])}, {"x": np.array([[[1], [2]], [[3], [4]]])}]
+    first, second = ask_all(batcher, servable, asked)
+    assert servable.asked == [
+        [[[5, 6, 7], [5, 5, 5]], [[1, 1, 1], [2, 1, 1]], [[3, 1, 1], [4, 1, 1]]]
+    ]
+    assert first == [[[10, 12, 14], [10, 10, 10]]] and len(second) == 2  # as wide as they ran
+    texts = (
+        {"x": np.array([["茶".encode(), b"\0"]], object)},
+        {"x": np.array([[b"a\0"]] * 2, object)},
+    )
+    ask_all(batcher, servable, texts)
+    assert servable.asked[1] == [["茶".encode(), b"\0"], [b"a\0", b"a\0"], [b"a\0", b"a\0"]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        (np.ones((1, 3)), np.ones((1, 0)), "Got empty tensor in batch of non-empty tensors."),
+        (np.ones((1,) * 7), np.ones((1,) * 6 + (2,)), "Only tensors with rank from 1 to 6 can be"),
+        (np.ones((1, 2)), np.ones((1, 2, 2)), "Tensors with name 'x' .* different ranks or types"),
+    ],
+)
+def test_what_cannot_be_filled_up_is_refused(make, one, other, message):
+    batcher = make(max_batch_size=2, batch_timeout_micros=SLOW, pad_variable_length_inputs=True)
+    with pytest.raises(RequestError, match=message):
+        ask_all(batcher, Doubles(), [{"x": one}, {"x": other}])
 
 
 def test_a_model_may_say_how_its_requests_are_put_together(make):

@@ -13,7 +13,7 @@ enable_large_batch_splitting { value: true }
 max_execution_batch_size { value: 16 }
 allowed_batch_sizes: 4
 allowed_batch_sizes: 16
-pad_variable_length_inputs: false
+pad_variable_length_inputs: true
 """
 
 
@@ -29,7 +29,7 @@ def write(tmp_path):
 
 def test_a_file_says_how_requests_are_put_together(write):
     found = BatchingParameters.read(write(TEXT))
-    assert found == BatchingParameters(64, 2500, 7, 3, (4, 16), 16, True)
+    assert found == BatchingParameters(64, 2500, 7, 3, (4, 16), 16, True, True)
     assert found.batch_rows == 16
 
 
@@ -38,13 +38,13 @@ def test_what_a_file_does_not_say_is_as_in_the_server(write):
     assert found == BatchingParameters()
     assert (found.max_batch_size, found.batch_timeout_micros, found.batch_rows) == (1000, 0, 1000)
     assert found.max_enqueued_batches == 10 and found.allowed_batch_sizes == ()
+    assert not found.pad_variable_length_inputs and not found.enable_large_batch_splitting
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("max_batch: 3", "`batching_parameters_file` must hold BatchingParameters in text"),
-        ("pad_variable_length_inputs: true", "`pad_variable_length_inputs` must be false"),
         ("max_batch_size { value: 0 }", "`max_batch_size` must be positive. Received: 0"),
         ("num_batch_threads { value: -1 }", "`num_batch_threads` must be positive. Received: -1"),
         ("max_enqueued_batches { }", "`max_enqueued_batches` must be positive. Received: 0"),

@@ -41,6 +41,10 @@ def test_help_says_what_it_is_for_and_imports_no_tensorflow():
             "`version_policy` must be in the file of --model-config-file",
         ),
         (
+            ["{}", "--model-config-file-poll-wait-seconds", "3"],
+            "`model_config_file_poll_wait_seconds` must be given with --model-config-file",
+        ),
+        (
             ["{}", "--batching-parameters-file", "{}/batching.pbtxt"],
             "`batching_parameters_file` must be given with --enable-batching",
         ),

@@ -1,8 +1,16 @@
+import logging
 import pathlib
+import types
 
 import pytest
 
-from tflm.serving.model_config import ModelConfig, discover_models, read_model_config
+from tflm.serving import model_config
+from tflm.serving.model_config import (
+    ModelConfig,
+    ModelConfigFile,
+    discover_models,
+    read_model_config,
+)
 from tflm.serving.versions import VersionPolicy
 
 CONFIG = """
@@ -68,6 +76,35 @@ def test_a_file_that_says_something_else_is_refused(write, text, message):
     whole = f"model_config_list {{ {text} }}" if text.startswith("config") else text
     with pytest.raises(ValueError, match=message):
         read_model_config(write(whole))
+
+
+def config(*fields):
+    return f"model_config_list {{ {' '.join(fields)} }}"
+
+
+def test_a_file_that_changes_is_read_again(write, monkeypatch, caplog):
+    now = types.SimpleNamespace(seconds=50.0)
+    clock = types.SimpleNamespace(monotonic=lambda: now.seconds)
+    monkeypatch.setattr(model_config, "time", clock)
+    path = write(config(one()))
+    changing, fixed = ModelConfigFile(path, 3.0), ModelConfigFile(path)
+
+    def names(seconds):
+        now.seconds += seconds
+        return [model.name for model in changing()]
+
+    assert names(0.0) == ["m"]
+    write(config(one(), one(name="翻译", base_path="/t")))
+    assert names(2.0) == ["m"] and names(1.5) == ["m", "翻译"]
+    with caplog.at_level(logging.ERROR, "tflm.serving"):
+        write("model_config_list { config {")
+        assert names(4.0) == names(4.0) == ["m", "翻译"]
+        path.unlink()
+        assert names(4.0) == ["m", "翻译"]
+    assert ["ModelServerConfig" in each.message for each in caplog.records] == [True, False]
+    write(config(one(name="b")))
+    assert names(4.0) == ["b"]
+    assert [model.name for model in fixed()] == ["m"]
 
 
 def test_a_directory_holds_models_by_name(tmp_path):

@@ -19,6 +19,7 @@ from tflm.serving.status import Code, RequestError, invalid
 
 _FULL = "The batch scheduling queue to which this task was submitted is full"
 _LATE = "Run() timeout exceeded while waiting in batching queue"
+_MOST_DIMENSIONS = 6
 
 
 @dataclasses.dataclass
@@ -107,7 +108,7 @@ class Batcher:
         found = [task.future.result() for task in tasks]
         if len(found) == 1:
             return found[0]
-        return {alias: np.concatenate([part[alias] for part in found]) for alias in found[0]}
+        return {alias: _rejoined(alias, [part[alias] for part in found]) for alias in found[0]}
 
     def close(self) -> None:
         """Runs what waits, then ends the threads."""
@@ -178,7 +179,8 @@ class Batcher:
             return
         rows, sizes = batch.rows, batch.parameters.allowed_batch_sizes
         padded = next((size for size in sizes if size >= rows), rows)
-        inputs = {alias: _merged(tasks, alias, padded - rows) for alias in tasks[0].inputs}
+        pads = batch.parameters.pad_variable_length_inputs
+        inputs = {alias: _merged(tasks, alias, padded - rows, pads) for alias in tasks[0].inputs}
         remaining = max(task.deadline for task in tasks) - now
         timeout_ms = 0 if remaining == float("inf") else max(1, int(remaining * 1e3))
         outputs = batch.servable.answer(batch.signature, inputs, timeout_ms=timeout_ms)
@@ -233,15 +235,48 @@ def _rows(inputs: Mapping[str, np.ndarray]) -> int:
     return sizes.pop()
 
 
-def _merged(tasks: list[_Task], alias: str, padding: int) -> np.ndarray:
-    """An input of all requests, and its first row again where the batch is filled up."""
-    arrays = [task.inputs[alias] for task in tasks]
-    if len({(array.shape[1:], array.dtype) for array in arrays}) > 1:
+def _rejoined(alias: str, parts: list[np.ndarray]) -> np.ndarray:
+    """An output of a request that ran in several batches, which may each be as wide as need be."""
+    if len(shapes := {part.shape[1:] for part in parts}) > 1:
         raise RequestError(
             Code.FAILED_PRECONDITION,
-            f"Tensors with name '{alias}' from different tasks have different shapes and padding "
-            "is turned off. Set pad_variable_length_inputs to true, or ensure that all tensors "
-            "with the same name have equal dimensions starting with the first dim.",
+            f"The parts of a request that was split have outputs '{alias}' of different shapes: "
+            f"{', '.join(map(str, sorted(shapes)))}. TF Serving would put them together wrongly, "
+            "or end. Ask for fewer rows at once, or turn enable_large_batch_splitting off.",
+        )
+    return np.concatenate(parts)
+
+
+def _merged(tasks: list[_Task], alias: str, padding: int, pads: bool) -> np.ndarray:
+    """An input of all requests, and its first row again where the batch is filled up."""
+    arrays = [task.inputs[alias] for task in tasks]
+    if pads and len({(array.ndim, array.dtype) for array in arrays}) == 1:
+        sizes = np.max([array.shape[1:] for array in arrays], axis=0)
+        arrays = [_padded(array, (len(array), *map(int, sizes))) for array in arrays]
+    if len({(array.shape[1:], array.dtype) for array in arrays}) > 1:
+        what, advice = "ranks or types", "Ensure"
+        if not pads:
+            what = "shapes and padding is turned off"
+            advice = "Set pad_variable_length_inputs to true, or ensure"
+        raise RequestError(
+            Code.FAILED_PRECONDITION,
+            f"Tensors with name '{alias}' from different tasks have different {what}. {advice} "
+            "that all tensors with the same name have equal dimensions starting with the first "
+            "dim.",
         )
     whole = np.concatenate(arrays)
     return np.concatenate([whole, np.repeat(whole[:1], padding, axis=0)]) if padding else whole
+
+
+def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An input in a larger shape, filled up with its first element as `AddPadding` does."""
+    if array.shape == shape:
+        return array
+    if array.ndim > _MOST_DIMENSIONS:
+        raise invalid(f"Only tensors with rank from 1 to {_MOST_DIMENSIONS} can be padded.")
+    if not array.size:
+        raise invalid("Got empty tensor in batch of non-empty tensors.")
+    whole = np.empty(shape, array.dtype)
+    whole.fill(array.flat[0])
+    whole[tuple(map(slice, array.shape))] = array
+    return whole

@@ -30,6 +30,8 @@ class BatchingParameters:
         max_execution_batch_size: with the next, rows that a batch holds at most; 0 for as many as
             a request.
         enable_large_batch_splitting: whether a request may be spread over several batches.
+        pad_variable_length_inputs: whether inputs of other shapes are made alike, each filled up
+            with its own first element: a model takes that for more of its input.
 
     Raises:
         ValueError: a value is not possible.
@@ -42,6 +44,7 @@ class BatchingParameters:
     allowed_batch_sizes: tuple[int, ...] = ()
     max_execution_batch_size: int = 0
     enable_large_batch_splitting: bool = False
+    pad_variable_length_inputs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
@@ -80,14 +83,13 @@ class BatchingParameters:
                 "`batching_parameters_file` must hold BatchingParameters in text. "
                 f"Received: {path}: {error}"
             ) from error
-        if message.pad_variable_length_inputs:
-            raise ValueError(
-                "`pad_variable_length_inputs` must be false: this server pads nothing. "
-                f"Received: true in {path}"
-            )
         wrapped = (*_NUMBERS, "enable_large_batch_splitting")
         given = {name: getattr(message, name).value for name in wrapped if message.HasField(name)}
-        return cls(**given, allowed_batch_sizes=tuple(message.allowed_batch_sizes))
+        return cls(
+            **given,
+            allowed_batch_sizes=tuple(message.allowed_batch_sizes),
+            pad_variable_length_inputs=message.pad_variable_length_inputs,
+        )
 
 
 @functools.cache

@@ -64,6 +64,9 @@ def serve(
     file_system_poll_wait_seconds: Annotated[
         float, typer.Option(help="Seconds between two looks for versions; 0 for one look.", min=0)
     ] = 1.0,
+    model_config_file_poll_wait_seconds: Annotated[
+        float, typer.Option(help="Seconds between two looks at the file; 0 for one look.", min=0)
+    ] = 0.0,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line for each request.")] = False,
 ) -> None:
     """A development server that answers as TF Serving does, over REST and gRPC.
@@ -71,7 +74,8 @@ def serve(
     New versions are served as they appear; Ctrl-C answers what is under way and ends. For
     development and tests: deploy the official image, tensorflow/serving.
     """
-    models = _models(directory, model_config_file, version_policy)
+    config_seconds = model_config_file_poll_wait_seconds
+    models = _models(directory, model_config_file, version_policy, config_seconds)
     batching = _batching(enable_batching, batching_parameters_file)
 
     import logging
@@ -93,7 +97,10 @@ def serve(
         grpc_port=port,
         batching=batching,
         per_model_batching=enable_per_model_batching_parameters,
-        poll_seconds=file_system_poll_wait_seconds,
+        # Each look asks for the models; how often the file is read, it knows itself.
+        poll_seconds=min(
+            filter(None, (file_system_poll_wait_seconds, config_seconds)), default=0.0
+        ),
         limits=Limits(max_request_bytes, rest_api_timeout_in_ms),
     )
     ended = threading.Event()
@@ -113,14 +120,22 @@ def serve(
 
 
 def _models(
-    directory: pathlib.Path | None, config_file: pathlib.Path | None, policy: str
+    directory: pathlib.Path | None,
+    config_file: pathlib.Path | None,
+    policy: str,
+    config_seconds: float,
 ) -> "Callable[[], Sequence[ModelConfig]]":
     """What gives the models at each look at the disk."""
     if directory is not None and config_file is not None:
         raise ValueError(
             "`directory` must not be given together with --model-config-file. Received: both"
         )
-    from tflm.serving.model_config import discover_models, read_model_config
+    if config_seconds and config_file is None:
+        raise ValueError(
+            "`model_config_file_poll_wait_seconds` must be given with --model-config-file. "
+            f"Received: model_config_file_poll_wait_seconds={config_seconds}"
+        )
+    from tflm.serving.model_config import ModelConfigFile, discover_models
     from tflm.serving.versions import VersionPolicy
 
     kept = VersionPolicy.parse(policy)
@@ -136,8 +151,7 @@ def _models(
             "`version_policy` must be in the file of --model-config-file. "
             f"Received: version_policy={policy!r}"
         )
-    models = read_model_config(config_file)
-    return lambda: models
+    return ModelConfigFile(config_file, config_seconds)
 
 
 def _batching(enabled: bool, file: pathlib.Path | None) -> "BatchingParameters | None":

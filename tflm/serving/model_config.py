@@ -1,8 +1,10 @@
 """Which models are served, and where they are: a directory of models, or a `models.config`."""
 
 import dataclasses
+import logging
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +14,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from tflm.serving.versions import VersionPolicy, find_versions
 
 _PLATFORM = "tensorflow"
+_log = logging.getLogger("tflm.serving")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +66,48 @@ def read_model_config(path: str | os.PathLike[str]) -> list[ModelConfig]:
         FileNotFoundError: there is no such file.
         ValueError: it says what cannot be served.
     """
-    text = pathlib.Path(path).read_text(encoding="utf-8")
+    return _parsed(pathlib.Path(path).read_text(encoding="utf-8"), path)
+
+
+class ModelConfigFile:
+    """The models of a `models.config` at each call: it is read again, and taken if it changed.
+
+    What cannot be read or served changes nothing, and is logged: it may be half written.
+
+    Args:
+        path: the file.
+        poll_seconds: between two looks at it; 0 for one look at the start.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it says what cannot be served.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], poll_seconds: float = 0.0):
+        self._path = pathlib.Path(path)
+        self._poll_seconds = poll_seconds
+        self._looked = time.monotonic()
+        self._text = self._path.read_text(encoding="utf-8")
+        self._models = _parsed(self._text, path)
+
+    def __call__(self) -> list[ModelConfig]:
+        """The models now."""
+        if self._poll_seconds and time.monotonic() - self._looked >= self._poll_seconds:
+            self._looked = time.monotonic()
+            try:
+                self._read()
+            except (OSError, ValueError) as error:
+                _log.error("%s is not taken: %s", self._path, error)
+        return self._models
+
+    def _read(self) -> None:
+        text = self._path.read_text(encoding="utf-8")
+        if text != self._text:
+            self._text = text
+            self._models = _parsed(text, self._path)
+
+
+def _parsed(text: str, path: str | os.PathLike[str]) -> list[ModelConfig]:
     message = model_server_config_pb2.ModelServerConfig()
     try:
         text_format.Parse(text, message)
