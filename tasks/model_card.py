@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import pathlib
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,3 +70,22 @@ def model_card(
 def to_json(card: Mapping[str, Any]) -> str:
     """The card as indented JSON that keeps every script readable."""
     return json.dumps(card, ensure_ascii=False, indent=2) + "\n"
+
+
+def summary(path: pathlib.Path) -> str:
+    """A line about an exported model: its weights and its scores, and those of float32 beside them.
+
+    Args:
+        path: the directory of a version that has a card.
+    """
+    card = json.loads((path / "assets.extra" / CARD_FILE).read_text(encoding="utf-8"))
+    weights, evaluation = card["weights"], card["evaluation"] or {}
+    share = weights["bytes"] / weights["float32_bytes"]
+    line = f"{weights['dtype']}, {weights['bytes']:,} bytes of weights, {share:.2f} of float32's"
+    exact = {each["name"]: each["value"] for each in evaluation.get("float32_scores", [])}
+    scores = [
+        f"{each['name']} {each['value']:.2f}"
+        + (f" (in float32 {exact[each['name']]:.2f})" if each["name"] in exact else "")
+        for each in evaluation.get("scores", [])
+    ]
+    return "; ".join([line, *scores])

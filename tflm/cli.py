@@ -351,8 +351,9 @@ def export(
     dtype: Annotated[
         str,
         typer.Option(
-            help="float32; bfloat16: half the size, faster where multiplied; or int8, of the "
-            "weights alone: a quarter. With --data the card has the score in float32 beside it."
+            help="float32; bfloat16: half the size, faster where multiplied; int8, of the weights "
+            "alone: a quarter; or w8a8, products in int8: the fastest, from TF Serving 2.17 on, "
+            "on x86. With --data the card has the score in float32 beside it."
         ),
     ] = "float32",
     licence: Annotated[
@@ -386,20 +387,21 @@ def export(
     if require and data is None:
         raise ValueError(f"`data` must be given with `require`. Received: {', '.join(require)}")
 
-    if dtype not in ("float32", "bfloat16", "int8"):
-        raise ValueError(f"`dtype` must be float32, bfloat16 or int8. Received: dtype={dtype!r}")
-
+    if dtype not in ("float32", "bfloat16", "int8", "w8a8"):
+        raise ValueError(
+            f"`dtype` must be float32, bfloat16, int8 or w8a8. Received: dtype={dtype!r}"
+        )
     from tflm.export import write_bundle
     from tflm.tasks import Task
     from tflm.tasks.evaluation import open_examples, scoring_settings
+    from tflm.tasks.model_card import summary
     from tflm.tasks.model_settings import answer_language, run_settings
     from tflm.tasks.predictor import task_directory
 
     task: Any = Task.from_pretrained(task_directory(run))
     options: dict[str, Any] = {}
     if data is not None:
-        given = {"languages": languages, "target_language": target_language}
-        settings = scoring_settings(run, given)
+        settings = scoring_settings(run, dict(languages=languages, target_language=target_language))
         options = {
             "evaluate_on": open_examples(data, split, settings),
             "target_language": answer_language(settings),
@@ -423,6 +425,7 @@ def export(
         sys.exit(3)
     for kept in write_bundle(path).kept:
         typer.echo(f"tflm: {kept} differs from what would be written, and is kept.", err=True)
+    typer.echo(f"tflm: {summary(path)}", err=True)
     typer.echo(path)
 
 

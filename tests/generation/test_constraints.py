@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from tflm.generation import Limits
 from tflm.generation.constraints import (
-    block_early_eos,
     block_repeated_ngrams,
     block_tokens,
     penalize_repetition,
@@ -57,7 +56,7 @@ def test_repetition_penalty_divides_positive_and_multiplies_negative_logits_once
 def test_eos_is_blocked_while_it_would_come_before_the_least_length():
     logits = tf.constant([[0.5, 1.5, 2.5, 3.5], [4.5, 5.5, 6.5, 7.5]])
     for step, blocked in ((1, True), (2, True), (3, False)):
-        found = block_early_eos(logits, tf.constant(step), min_length=3, eos_id=3).numpy()
+        found = block_tokens(logits, (), tf.constant(step), min_length=3, eos_id=3).numpy()
         assert np.isneginf(found[:, 3]).all() == blocked
         np.testing.assert_array_equal(found[:, :3], logits[:, :3])
 
@@ -66,7 +65,7 @@ def test_nothing_is_added_to_the_graph_when_a_constraint_is_off():
     logits, history = tf.zeros((2, 5)), tf.zeros((2, 3), tf.int32)
     assert penalize_repetition(logits, history, 1.0) is logits
     assert block_repeated_ngrams(logits, history, 0) is logits
-    assert block_early_eos(logits, tf.constant(1), 1, 3) is logits
+    assert block_tokens(logits, (), tf.constant(1), 1, 3) is logits
 
 
 @pytest.mark.parametrize(
@@ -98,4 +97,5 @@ def test_blocked_tokens_are_never_left_and_others_as_they_were():
     found = block_tokens(tf.constant(logits), (1, 4)).numpy()
     assert np.isneginf(found[:, [1, 4]]).all()
     np.testing.assert_array_equal(found[:, [0, 2, 3, 5]], logits[:, [0, 2, 3, 5]])
-    np.testing.assert_array_equal(block_tokens(tf.constant(logits), ()), logits)
+    early = block_tokens(tf.constant(logits), (1, 4), tf.constant(1), min_length=2, eos_id=4)
+    np.testing.assert_array_equal(early, found)  # an eos that is blocked for both reasons

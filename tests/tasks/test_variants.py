@@ -2,6 +2,7 @@ import json
 import types
 
 import pytest
+import tensorflow as tf
 
 from tflm.export.check import check
 from tflm.tasks.variants import variant_of
@@ -50,10 +51,26 @@ def test_int8_changes_a_copy_of_the_task(task):
     )
 
 
-def test_int8_is_not_frozen():
+def test_w8a8_rounds_a_copy_of_the_task(make_task):
+    task = make_task(config={"hidden_dim": 64, "ffn_dim": 96, "num_heads": 2})
+    before = [weight.numpy() for weight in task.model.weights]
+    variant = variant_of(task, "w8a8")
+    found = variant.weights()
+    assert found["dtype"] == "w8a8"
+    assert 0.25 < found["bytes"] / found["float32_bytes"] < 0.3
+    assert variant.float32 is task and variant.task is not task
+    assert all(
+        (weight.numpy() == old).all()
+        for weight, old in zip(task.model.weights, before, strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int8", "w8a8"])
+def test_eight_bits_are_not_frozen(dtype):
     task = types.SimpleNamespace()
-    with pytest.raises(ValueError, match="`freeze` must be false for int8.*Received: freeze=True"):
-        variant_of(task, "int8", freeze=True)
+    message = f"`freeze` must be false for {dtype}: .* Received: freeze=True, dtype='{dtype}'"
+    with pytest.raises(ValueError, match=message):
+        variant_of(task, dtype, freeze=True)
 
 
 @pytest.mark.slow
@@ -74,3 +91,40 @@ def test_an_int8_export_is_small_and_answers_as_its_card_says(trained_task, toy_
     assert abs(ours - exact) < 5.0
     found = [each for each in check(path) if each.status != "ok"]
     assert found == []
+
+
+@pytest.mark.slow
+def test_a_w8a8_export_answers_as_its_task_and_almost_as_float32(make_task, toy_pairs, tmp_path):
+    from tflm.tasks.sequence_to_sequence import default_optimizer
+
+    task = make_task(config={"hidden_dim": 64, "ffn_dim": 96, "num_heads": 2}, max_source_length=20)
+    task.compile(default_optimizer(4e-3, warmup_steps=60))
+    options = {"tokens_per_batch": 256, "max_length": 64}
+    task.fit(toy_pairs, epochs=14, data_options=options, verbose=0)
+    sources, targets = zip(*toy_pairs[:60], strict=True)
+    path = task.export(
+        tmp_path / "products",
+        dtype="w8a8",
+        evaluate_on=(sources, targets),
+        target_language="de",
+        require=["bleu>=10"],
+    )
+    card = json.loads((path / "assets.extra" / "model_card.json").read_text("utf-8"))
+    assert card["weights"]["dtype"] == "w8a8"
+    ours, exact = (
+        next(each["value"] for each in card["evaluation"][name] if each["name"] == "bleu")
+        for name in ("scores", "float32_scores")
+    )
+    assert abs(ours - exact) < 5.0
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    texts = ["", " ", *sources, "\U0001f600 \u4f60\u597d"]
+    together = [text.decode() for text in serve(text=tf.constant(texts))["text"].numpy()]
+    alone = [serve(text=tf.constant([text]))["text"].numpy()[0].decode() for text in texts[:9]]
+    assert together[:9] == alone
+    assert together == variant_of(task, "w8a8").task.predict(texts)
+    assert together[0] == ""
+    assert len(set(together)) > 10
+    newest = [each for each in check(path, targets=("2.17", "2.21")) if each.status != "ok"]
+    assert newest == []
+    (older,) = (each for each in check(path, targets=("2.16",), run=False) if each.status != "ok")
+    assert "_QuantizedMatMul" in older.message

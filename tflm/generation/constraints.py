@@ -111,39 +111,35 @@ def block_repeated_ngrams(
     return tf.tensor_scatter_nd_min(logits, _row_and(completes), updates)
 
 
-def block_early_eos(logits: Tensor, step: Tensor, min_length: int, eos_id: int) -> Tensor:
-    """Blocks eos as token number `step` (from 1) while `step` is below `min_length`.
-
-    Args:
-        logits: (N, V) float32.
-        step: Scalar int32.
-        min_length: Fewest tokens, eos included.
-        eos_id: The id to block.
-
-    Returns:
-        Logits (N, V), minus infinity where blocked.
-    """
-    if min_length <= 1:
-        return logits
-    is_eos = tf.range(tf.shape(logits)[1]) == eos_id  # (V,)
-    # Adding a row takes a third of the time of selecting from a matrix.
-    return logits + tf.where(is_eos & (step < min_length), -float("inf"), 0.0)
-
-
-def block_tokens(logits: Tensor, token_ids: Sequence[int]) -> Tensor:
-    """Blocks tokens whatever came before.
+def block_tokens(
+    logits: Tensor,
+    token_ids: Sequence[int],
+    step: Tensor | int = 1,
+    min_length: int = 0,
+    eos_id: int = 0,
+) -> Tensor:
+    """Blocks tokens whatever came before, and eos while a text is too short.
 
     Args:
         logits: (N, V) float32.
         token_ids: The ids to block.
+        step: Scalar int32, which token comes next, from 1.
+        min_length: Fewest tokens, eos included: eos is blocked below it.
+        eos_id: The id of eos.
 
     Returns:
         Logits (N, V), minus infinity where blocked.
     """
-    if not token_ids:
+    blocked = list(token_ids)
+    values: list[Tensor | float] = [-float("inf")] * len(blocked)
+    if min_length > 1:
+        blocked.append(eos_id)
+        values.append(tf.where(step < min_length, -float("inf"), 0.0))
+    if not blocked:
         return logits
-    blocked = _is_any_of(tf.range(tf.shape(logits)[1]), tuple(token_ids))  # (V,)
-    return tf.where(blocked, -float("inf"), logits)
+    # One row, added in one pass over the logits: selecting from a matrix takes three times as long.
+    places = tf.constant(blocked)[:, None]
+    return logits + tf.scatter_nd(places, tf.stack(values), tf.shape(logits)[1:])
 
 
 def _is_any_of(token_ids: Tensor, ids: tuple[int, ...]) -> Tensor:

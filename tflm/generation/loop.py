@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tflm.generation.constraints import (
     Limits,
-    block_early_eos,
     block_repeated_ngrams,
     block_tokens,
     penalize_repetition,
@@ -173,10 +172,11 @@ class Steps:
     ) -> tuple[Tensor, Any, State]:
         """Appends a token to the history, and moves history and cache to the surviving rows."""
         logits = tf.cast(logits[:, -1], tf.float32)  # (N, V)
-        logits, log_normalizers = _constrained(logits, history, step, self._limits, self._request)
+        limits, eos_id = self._limits, self._request.eos_id
+        logits, log_normalizers = _constrained(logits, history, limits, self._request)
         if overlap is not None:
-            log_normalizers += self._limits.coverage_penalty * tf.cast(overlap[:, -1], tf.float32)
-        logits = block_tokens(logits, self._blocked_ids)
+            log_normalizers += limits.coverage_penalty * tf.cast(overlap[:, -1], tf.float32)
+        logits = block_tokens(logits, self._blocked_ids, step, limits.min_length, eos_id)
         tokens, parents, state = self._strategy.choose(
             logits, log_normalizers, history, step, state, self._request
         )
@@ -197,9 +197,9 @@ def _row_limits(max_lengths: Tensor | None, batch_size: Tensor, max_length: int)
 
 
 def _constrained(
-    logits: Tensor, history: Tensor, step: Tensor, limits: Limits, request: Request
+    logits: Tensor, history: Tensor, limits: Limits, request: Request
 ) -> tuple[Tensor, Tensor]:
-    """Logits (N, V) with blocked tokens at minus infinity, and log-normalizers (N,).
+    """Logits (N, V), minus infinity where a token would repeat too much, and log-normalizers (N,).
 
     The repetition penalty changes the distribution; blocking only takes choices away from it, so
     what is left keeps the model's log-probabilities and hypotheses stay comparable.
@@ -210,7 +210,6 @@ def _constrained(
     likeliest = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
     log_normalizers = tf.reduce_max(logits, axis=-1) - tf.math.log(likeliest)
     logits = block_repeated_ngrams(logits, history, limits.no_repeat_ngram_size, exempt)
-    logits = block_early_eos(logits, step, limits.min_length, request.eos_id)
     return logits, log_normalizers
 
 
