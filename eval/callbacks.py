@@ -142,11 +142,11 @@ class GenerateAndScore(keras.callbacks.Callback):
         is_last = epoch + 1 == (self.params or {}).get("epochs")
         is_due = not self.scores or is_last or (epoch + 1) % self.every == 0
         if is_due:
-            self._score()
+            self.score()
             if self.num_shown:
                 self._show(epoch)
         if logs is not None:
-            logs.update({self.prefix + name: score.value for name, score in self.scores.items()})
+            logs.update(self._values())
         if is_due:
             self._keep_best(epoch)
 
@@ -160,11 +160,16 @@ class GenerateAndScore(keras.callbacks.Callback):
             raise ValueError(f"`watch` must be one of {known}. Received: watch={watch!r}")
         return directed[watch]
 
-    def _score(self) -> None:
+    def score(self) -> dict[str, float]:
+        """Score the sample now, in no epoch; return the values by their keys in the logs."""
         self.hypotheses = run_predict(self.predict, self.sources)
         self.scores = {
             metric.name: metric.score(self.hypotheses, self.references) for metric in self.metrics
         }
+        return self._values()
+
+    def _values(self) -> dict[str, float]:
+        return {self.prefix + name: score.value for name, score in self.scores.items()}
 
     def _keep_best(self, epoch: int) -> None:
         if self._watched is None:

@@ -20,7 +20,8 @@ class EncoderRun(TrainingRun):
 
     Its `Settings` have `start` (whose encoder and tokenizer training starts from instead of fresh
     ones, see `tflm.tasks.starting`), `lora_rank` and `lora_alpha` (where the rank is not 0, only
-    LoRA of the encoder's attention learns, and the head), `vocab_size` and `algorithm` too.
+    LoRA of the encoder learns, see `tflm.training.lora.add_lora`, and the head), `vocab_size` and
+    `algorithm` too.
 
     Attributes:
         SIZES: settings that are sizes of the network; 0 leaves the preset's.

@@ -14,7 +14,7 @@ class SentimentSettings:
     `balanced`, classes weigh the same however many examples they have. `start` is the directory of
     a run, a saved task or a public checkpoint, whose encoder and tokenizer training starts from
     instead of fresh ones; `layer_decay` then slows its lower layers down, and with a `lora_rank`
-    only LoRA of its attention learns (scaled by `lora_alpha`, the rank where that is 0, over the
+    only its LoRA learns (scaled by `lora_alpha`, the rank where that is 0, over the
     rank) and the head. Sizes of 0, and no `pooling`, are the preset's. An update is of
     `accumulate` batches. The learning rate falls to nothing over all epochs; with `patience`
     training ends after so many without a better accuracy.
@@ -35,6 +35,7 @@ class SentimentSettings:
     pooling: str = ""
     dropout: float = 0.5
     word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
     vocab_size: int = 8000
     algorithm: str = "unigram"
     max_length: int = 256

@@ -29,7 +29,7 @@ class SentimentRun(EncoderRun):
     SCORED_AS = ("classification",)
     SCORED_WITH: ClassVar[Mapping[str, bool]] = {"labels": False}
     SIZES = ("embedding_dim", "hidden_dim", "num_layers", "num_heads", "min_width", "max_width")
-    RATES = ("dropout", "word_dropout")
+    RATES = ("dropout", "word_dropout", "embedding_dropout")
 
     @classmethod
     def recipe_data(

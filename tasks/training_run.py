@@ -3,7 +3,7 @@
 RUN/run.json           settings; a run goes on only with the same ones
 RUN/tokenizer/         what was learned from the training text first
 RUN/checkpoint         everything needed to go on after an interruption
-RUN/epochs/            the last epochs' weights, and the best one's
+RUN/epochs/            the last epochs' weights, and those of the best one by the task's metric
 RUN/model/             the finished task, for `Task.from_pretrained`
 RUN/history.json       logs of every epoch, and the time all took
 RUN/cleaning.json      with `clean`: how many examples each step changed and dropped
@@ -12,7 +12,6 @@ RUN/report/            scores of the finished task, and what it answered
 
 import dataclasses
 import json
-import math
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from rich.console import Console
 
 from tflm import models, tokenizers
 from tflm.data import BadLineReport
-from tflm.eval import Report
+from tflm.eval import GenerateAndScore, Report
 from tflm.tasks.base import Task
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
 from tflm.tasks.scored_data import ScoredData
@@ -261,7 +260,7 @@ class TrainingRun:
 
     @property
     def monitor(self) -> tuple[str, str]:
-        """The log that `patience` watches, and which is better, "min" or "max"."""
+        """The log that says which epoch is the best, and which is better, "min" or "max"."""
         return "val_loss", "min"
 
     def callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
@@ -314,20 +313,20 @@ class TrainingRun:
             with moving_average(task):
                 save_weights(parts, path)
 
-        keep = KeepLastWeights(self.out / "epochs", task.parts, settings.average_last, save)
+        epochs, (name, mode) = self.out / "epochs", self.monitor
+        keep = KeepLastWeights(epochs, task.parts, settings.average_last, save, name, mode)
         if checkpoint.restore():
-            self.print(f"Resuming after {checkpoint.step} updates.")
-            keep.best = min(
-                (logs.get("val_loss", math.inf) for logs in checkpoint.history), default=math.inf
-            )
+            self.print(f"Resuming after {checkpoint.updates} updates.")
+            for logs in checkpoint.history:
+                keep.improves(logs)
         patience = []
         if settings.patience:
-            patience = [Patience(settings.patience, *self.monitor, checkpoint.history)]
+            patience = [Patience(settings.patience, name, mode, checkpoint.history)]
         ended = any(each.has_ended(task) for each in patience)
         if checkpoint.epoch < settings.epochs and not ended:
             self._fit(task, checkpoint, [*patience, keep])
         if checkpoint.epoch < settings.epochs:
-            self.print(f"No better {self.monitor[0]} in {settings.patience} epochs.")
+            self.print(f"No better {name} in {settings.patience} epochs.")
         self._choose_weights(task, checkpoint, keep)
         write_json(
             self.out / "history.json",
@@ -348,7 +347,8 @@ class TrainingRun:
             f"{steps / settings.accumulate:.10g} updates an epoch, {settings.epochs} epochs, "
             f"{settings.dtype}"
         )
-        progress = ProgressBar(steps, settings.epochs, checkpoint.step, self.console)
+        place, accumulate = (settings.epochs, checkpoint.step), settings.accumulate
+        progress = ProgressBar(steps, *place, self.console, accumulate=accumulate)
         try:
             task.fit(
                 self.data["train"],
@@ -364,21 +364,34 @@ class TrainingRun:
             progress.close()
 
     def _choose_weights(self, task: Task, checkpoint: Checkpoint, keep: KeepLastWeights) -> None:
-        """The mean of the last epochs, unless a single epoch has the lower validation loss."""
-        set_weights(task.parts, average_weights(keep.kept(checkpoint.epoch)))
-        if self.validation_data is None:
+        """The mean of the last epochs, unless the best epoch has the better value of `monitor`."""
+        kept = keep.kept(checkpoint.epoch)
+        mean = average_weights(kept)
+        set_weights(task.parts, mean)
+        if self.validation_data is None or not pathlib.Path(keep.best_path).is_file():
             return
-        # In the batches that the epochs were validated in, so that losses compare.
-        average = task.evaluate(
-            self.validation_data, data_options=self.data_options(), return_dict=True, verbose=0
-        )["loss"]
-        best = min(logs.get("val_loss", math.inf) for logs in checkpoint.history)
+        of_mean = self._monitored(task)
+        load_weights(task.parts, keep.best_path)
+        of_best = self._monitored(task)
+        name, mode = self.monitor
         self.print(
-            f"Validation loss: {average:.4f} of the mean of the last "
-            f"{len(keep.kept(checkpoint.epoch))} epochs, {best:.4f} of the best epoch."
+            f"{name}: {of_mean:.4f} of the mean of the last {len(kept)} epochs, {of_best:.4f} of "
+            "the best epoch."
         )
-        if best < average:
-            load_weights(task.parts, keep.best_path)
+        if of_mean >= of_best if mode == "max" else of_mean <= of_best:
+            set_weights(task.parts, mean)
+
+    def _monitored(self, task: Task) -> float:
+        """The value of `monitor` that the task's weights have now."""
+        name, _ = self.monitor
+        for scores in self.callbacks(task):
+            if isinstance(scores, GenerateAndScore) and scores.monitor == name:
+                return scores.score()[name]
+        # In the batches that the epochs were validated in, so that losses compare.
+        logs = task.evaluate(
+            self.validation_data, data_options=self.data_options(), return_dict=True, verbose=0
+        )
+        return logs[name.removeprefix("val_")]
 
     def print(self, line: str) -> None:
         """Writes a line as it is."""

@@ -20,7 +20,8 @@ class TranslationSettings:
     instead of fresh ones; of the settings of a network only `dropout` counts then. An update is of
     `accumulate` batches. With `patience` training ends after so many epochs without a better BLEU
     of the sample that is scored every `score_every` (0: never; the validation loss is watched
-    then).
+    then). What is watched also chooses between the mean of the `average_last` epochs and the best
+    one.
     """
 
     languages: str = ""

@@ -62,6 +62,12 @@ def test_scores_are_in_the_history_under_their_names():
     assert len(history["loss"]) == 2
 
 
+def test_a_sample_is_scored_outside_training_too():
+    callback = score(Script(FAIR), prefix="test_")
+    assert callback.score() == {"test_chrf": value(FAIR)}
+    assert callback.hypotheses == FAIR and callback.best is None
+
+
 def test_the_prefix_is_an_argument():
     assert fit([score(Script(FAIR), prefix="test_")], epochs=1)["test_chrf"] == [value(FAIR)]
 

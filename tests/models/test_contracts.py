@@ -5,7 +5,6 @@ with here. The first differs from the default in every field.
 """
 
 import dataclasses
-import functools
 import importlib.util
 import json
 import pathlib
@@ -361,13 +360,26 @@ def test_counting_parameters_allocates_nothing_now_or_later(monkeypatch):
 
     for initializer in (keras.initializers.RandomNormal, keras.initializers.GlorotUniform):
         monkeypatch.setattr(initializer, "__call__", refuse)
+    monkeypatch.setattr(models, "_count", models._count.__wrapped__)
     assert models.num_parameters("transformer/big") > 2e8
     with keras.StatelessScope():  # where Keras makes up for values it owes
         pass
 
 
-def test_the_zoo_is_a_table_with_a_row_for_each_preset(monkeypatch):
-    monkeypatch.setattr(models, "num_parameters", functools.cache(models.num_parameters))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.ARCHITECTURES)
+def test_parameters_are_those_of_the_whole_network(name):
+    cls = models.ARCHITECTURES[name]
+    for preset, config in cls.PRESETS.items():
+        if (count := models.num_parameters(f"{name}/{preset}")) < 1e8:  # 400 MB
+            model = cls(config)
+            model.build(None)
+            assert count == model.count_params(), preset
+        else:  # without values, all layers all the same
+            assert count == models._count(name, config), preset
+
+
+def test_the_zoo_is_a_table_with_a_row_for_each_preset():
     rows = models.presets()
     names = {f"{name}/{p}" for name, cls in models.ARCHITECTURES.items() for p in cls.PRESETS}
     assert {row["name"] for row in rows} == names and len(rows) == len(names)

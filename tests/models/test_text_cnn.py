@@ -14,6 +14,7 @@ CONTRACT = [
         "max_width": 4,
         "dropout": 0.2,
         "word_dropout": 0.15,
+        "embedding_dropout": 0.1,
     },
     {"vocab_size": 29, "embedding_dim": 10, "hidden_dim": 12},
 ]
@@ -42,6 +43,27 @@ def test_features_are_windows_times_kernels_cut_off_at_zero():
     for t in range(4):
         window = np.einsum("ke,keu->u", padded[t : t + 3], kernel) + bias
         np.testing.assert_allclose(found[t, 4:], np.maximum(window, 0), atol=1e-5)
+
+
+def test_training_loses_whole_words_or_single_values():
+    ids = np.full((1, 400), 7, "int32")
+    lost = {}
+    for name in ("word_dropout", "embedding_dropout"):
+        sizes = {"embedding_dim": 5, "hidden_dim": 6, "min_width": 1, "max_width": 1}
+        model = TextCNN(Config(vocab_size=29, **sizes, **{name: 0.4}))
+        model.build(None)
+        kernel, _ = model.convolutions[0].weights
+        kernel.assign(np.eye(5, 6)[None])
+        model.embedding.embeddings.assign(np.full((29, 5), 0.6))
+        inputs = {"token_ids": ids, "padding_mask": ids > 0}
+        seen = np.asarray(model(inputs))[0, :, :5]
+        np.testing.assert_allclose(seen, 0.6, rtol=1e-6)
+        kept = np.asarray(model(inputs, training=True))[0, :, :5]  # a feature is a value
+        assert 0.3 < (kept == 0).mean() < 0.5
+        np.testing.assert_allclose(kept[kept > 0], 0.6 / (1 - 0.4), rtol=1e-6)
+        lost[name] = (kept == 0).mean(axis=1)
+    assert set(lost["word_dropout"]) == {0.0, 1.0}
+    assert set(lost["embedding_dropout"]) > {0.2, 0.4, 0.6}
 
 
 def test_widths_and_features_must_fit():

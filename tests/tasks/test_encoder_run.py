@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tflm.tasks.encoder_run import EncoderRun
 from tflm.tasks.masked_lm import MaskedLM
+from tflm.tasks.sentiment import SentimentAnalysis
 from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.lora import lora_layers
 
@@ -86,6 +87,16 @@ def test_with_lora_little_of_another_run_s_encoder_learns(tmp_path):
     with pytest.raises(ValueError, match="`lora_rank` must be 0 without `start`.*lora_rank=3"):
         make(tmp_path / "third", lora_rank=3)
     assert not (tmp_path / "third").exists()
+
+
+def test_with_lora_an_encoder_of_convolutions_learns_little_too(tmp_path):
+    changes = {"preset": "text_cnn/base", "hidden_dim": 12}
+    SentimentAnalysis(*make(tmp_path / "first", **changes).encoder()).save_pretrained(tmp_path)
+    run = make(tmp_path / "second", start=str(tmp_path), lora_rank=2, **changes)
+    adapted, _ = run.encoder()
+    learn = 2 * sum(width * 300 + 4 for width in (3, 4, 5))
+    assert f"LoRA of rank 2 in 3 layers: {learn:,} weights learn." in run.console.file.getvalue()
+    assert len(lora_layers(adapted)) == 3
 
 
 def test_a_start_that_is_not_there_and_a_tokenizer_that_nobody_trains_are_refused(tmp_path):

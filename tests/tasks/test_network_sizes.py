@@ -36,4 +36,5 @@ def test_a_size_of_zero_is_the_preset_s():
 
 def test_what_an_architecture_has_not_is_left_out():
     found = sized(WindowConfig(), MaskedLMSettings(dropout=0.25, hidden_dim=60), 99)
-    assert found == dataclasses.replace(WindowConfig(), vocab_size=99, hidden_dim=60, dropout=0.25)
+    expected = {"hidden_dim": 60, "dropout": 0.25, "embedding_dropout": 0.25}
+    assert found == dataclasses.replace(WindowConfig(), vocab_size=99, **expected)

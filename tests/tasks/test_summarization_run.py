@@ -72,6 +72,7 @@ def test_a_run_leaves_a_finished_task(whole):
     pieces = task.source_tokenizer.detokenize([[i] for i in ids]).numpy().tolist()
     assert b"#Person1#" in pieces
     assert whole.monitor == ("val_rouge1", "max")
+    assert "val_rouge1: " in whole.console.file.getvalue()  # what the weights are chosen by
 
 
 @pytest.mark.slow

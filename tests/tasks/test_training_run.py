@@ -1,11 +1,16 @@
 import dataclasses
 import io
 import json
+import types
 
+import keras
 import pytest
 from rich.console import Console
 
+from tflm.eval import Accuracy, GenerateAndScore
 from tflm.tasks.training_run import TrainingRun, write_json
+from tflm.training.checkpoint import KeepLastWeights
+from tflm.training.weights import save_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,3 +136,71 @@ def test_what_a_subclass_must_say_is_asked_for(tmp_path):
     ):
         with pytest.raises(NotImplementedError):
             call(*arguments)
+
+
+TEXTS, LABELS = ["茶", "tea", "a long text"], ["yes", "yes", "no"]
+
+
+class Watched(Run):
+    """A run of a task with one weight, which is right where that is more than 3 and at most 11."""
+
+    sampled = True
+
+    def data_options(self):
+        return {"seed": 3}
+
+    def callbacks(self, task):
+        scores = GenerateAndScore(task.answer, TEXTS, LABELS, [Accuracy(("no", "yes"))])
+        return [keras.callbacks.Callback(), scores] if self.sampled else []
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize(
+    ("weights", "mode", "chosen"),
+    [
+        ([5.0, 1.0, 2.0], "max", 5.0),  # the mean of the last two is worse than the best
+        ([5.0, 3.5, 7.5], "max", 5.5),  # as good: the mean
+        ([5.0, 12.0, 16.0], "min", 14.0),
+        ([1.0, 2.0, 12.0], "min", 1.0),
+    ],
+)
+def test_the_finished_task_is_the_better_by_what_is_watched(
+    tmp_path, monkeypatch, weights, mode, chosen, sampled
+):
+    monkeypatch.setattr(Watched, "monitor", ("val_accuracy", mode))
+    monkeypatch.setattr(Watched, "sampled", sampled)
+    layer = keras.layers.Dense(1, use_bias=False)
+    layer.build((None, 1))
+
+    def answer(texts):
+        return ["yes" if len(text) < float(layer.kernel[0, 0]) else "no" for text in texts]
+
+    def evaluate(data=DATA["train"], data_options=None, **options):
+        assert (data, data_options) == (DATA["train"], {"seed": 3})
+        right = [one == other for one, other in zip(answer(TEXTS), LABELS, strict=True)]
+        return {"loss": float(layer.kernel[0, 0]), "accuracy": sum(right) / 3}
+
+    task = types.SimpleNamespace(parts={"": layer}, answer=answer, evaluate=evaluate)
+    run = Watched(tmp_path, {**DATA, "valid": DATA["train"]}, Plan(), Console(file=io.StringIO()))
+    keep = KeepLastWeights(tmp_path / "epochs", task.parts, 2, save_weights, *run.monitor)
+    for epoch, weight in enumerate(weights):
+        layer.kernel.assign([[weight]])
+        logs = evaluate(data_options={"seed": 3})
+        keep.on_epoch_end(epoch, {f"val_{name}": value for name, value in logs.items()})
+    run._choose_weights(task, types.SimpleNamespace(epoch=3), keep)
+    assert float(layer.kernel[0, 0]) == chosen
+    said = " ".join(run.console.file.getvalue().split())
+    assert said.startswith("val_accuracy: ") and "of the mean of the last 2 epochs" in said
+
+
+def test_without_a_best_epoch_the_finished_task_is_the_mean(tmp_path):
+    layer = keras.layers.Dense(1, use_bias=False)
+    layer.build((None, 1))
+    run = make(tmp_path)
+    keep = KeepLastWeights(tmp_path / "epochs", {"": layer}, 2, save_weights)
+    for epoch, weight in enumerate((2.0, 5.0)):
+        layer.kernel.assign([[weight]])
+        keep.on_epoch_end(epoch, {"loss": 1.0})
+    task = types.SimpleNamespace(parts={"": layer})
+    run._choose_weights(task, types.SimpleNamespace(epoch=2), keep)
+    assert float(layer.kernel[0, 0]) == 3.5

@@ -201,6 +201,14 @@ def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     assert again.restore() and again.step == 5
 
 
+def test_batches_that_are_accumulated_make_one_update(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint", new_task())
+    checkpoint.step = 7
+    assert checkpoint.updates == 7
+    checkpoint.task.compile(keras.optimizers.SGD(gradient_accumulation_steps=3), "mse")
+    assert checkpoint.updates == 2
+
+
 def save_text(network, path):
     pathlib.Path(path).write_text(network["weights"], encoding="utf-8")
 
@@ -231,7 +239,10 @@ def test_exactly_the_last_epochs_and_the_best_are_kept(tmp_path):
 
 
 def test_a_continued_run_knows_the_best_so_far(tmp_path):
-    keep = KeepLastWeights(tmp_path, {}, 2, save_text, best=1.0)
+    keep = KeepLastWeights(tmp_path, {}, 2, save_text)
+    history = [{"val_loss": loss} for loss in (1.5, float("nan"), 1.0, 1.25)] + [{"epoch": 5.0}]
+    assert [keep.improves(logs) for logs in history] == [True, False, True, False, False]
+    assert keep.best == 1.0
     keep_epochs(keep, [1.25, None], first=6)
     assert files_in(tmp_path).keys() == {"epoch-0007.safetensors", "epoch-0008.safetensors"}
     keep_epochs(keep, [0.5], first=8)
@@ -248,6 +259,14 @@ def test_another_log_may_mark_the_best(tmp_path):
     assert not (tmp_path / "best.safetensors").exists()
     keep.on_epoch_end(1, {"val_loss": 9.0, "val_ter": 0.5})
     assert files_in(tmp_path).keys() == {"epoch-0002.safetensors", "best.safetensors"}
+
+
+def test_the_highest_value_may_be_the_best(tmp_path):
+    keep = KeepLastWeights(tmp_path, {}, 1, save_text, "val_bleu", "max")
+    for epoch, bleu in enumerate((0.0, 12.5, 12.5, 9.0)):
+        keep.network["weights"] = f"after {epoch + 1}"
+        keep.on_epoch_end(epoch, {"val_loss": -bleu, "val_bleu": bleu})
+    assert files_in(tmp_path)["best.safetensors"] == "after 2" and keep.best == 12.5
 
 
 def test_at_least_one_epoch_is_kept(tmp_path):

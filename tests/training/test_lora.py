@@ -11,13 +11,18 @@ from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.lora import add_lora, has_lora, is_lora, lora_layers, merge_lora
 from tflm.training.weights import load_weights, save_weights, set_weights, weights_of
 
-SIZES = {"vocab_size": 29, "hidden_dim": 12}
-BLOCKS = {"ffn_dim": 20, "num_heads": 3}
+BLOCKS = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3}
+WORDS = {"hidden_dim": 12, "embedding_dim": 10}
+STACKS = {"num_encoder_layers": 1, "num_decoder_layers": 1}
 NETWORKS = {
     "bert": {**BLOCKS, "num_layers": 1},
     "gpt2": {**BLOCKS, "num_layers": 1},
-    "transformer": {**BLOCKS, "num_encoder_layers": 1, "num_decoder_layers": 1},
-    "recurrent": {"embedding_dim": 10, "num_encoder_layers": 1, "num_decoder_layers": 1},
+    "transformer": {**BLOCKS, **STACKS},
+    "recurrent": {**WORDS, **STACKS},
+    "convs2s": {"embedding_dim": 10, "encoder_layers": "1x6x3", "decoder_layers": "1x6x2"},
+    "text_cnn": {**WORDS, "min_width": 2, "max_width": 4},
+    "lstm_encoder": {**WORDS, "num_layers": 1},
+    "lstm_lm": {"hidden_dim": 12, "num_layers": 1},
 }
 ATTENTION = "block_0/attention/query_key_value"
 TEXTS = ["一部感人的电影。", "a fine film", "a dull film"]
@@ -26,7 +31,8 @@ ROWS = [(TEXTS[0], "good"), (TEXTS[1], "good"), (TEXTS[2], "bad"), ("很差。",
 
 def built(name, dtype=None, **fields):
     cls = models.ARCHITECTURES[name]
-    model = cls(cls.Config(**{**SIZES, **NETWORKS.get(name, {}), **fields}), dtype=dtype)
+    sizes = {"vocab_size": 29, **NETWORKS.get(name, BLOCKS)}
+    model = cls(cls.Config(**{**sizes, **fields}), dtype=dtype)
     model.build(None)
     return model
 
@@ -45,26 +51,36 @@ def outputs(model):
 def learn(model):
     """Gives every B other values than zeros."""
     random = np.random.default_rng(3)
-    for layer in lora_layers(model):
-        layer.lora_kernel_b.assign(random.normal(0.0, 0.5, layer.lora_kernel_b.shape))
+    for weight in model.weights:
+        if is_lora(weight) and weight.name.endswith("_b"):
+            weight.assign(random.normal(0.0, 0.5, weight.shape))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+SLOW = ("convs2s", "lstm_lm")  # of whose kind there is another
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each in SLOW)) for each in NETWORKS]
+)
 def test_any_network_answers_as_before_and_merged_as_adapted(name):
     model = built(name)
     kernels, before, count = weights_of(model), outputs(model), len(model.weights)
-    found = add_lora(model, 2, alpha=6.0, layers=("query", "value", "feed", "readout"))
+    found = add_lora(model, 2, alpha=6.0)
     np.testing.assert_allclose(outputs(model), before, atol=1e-6)
-    assert len(model.trainable_weights) == 2 * len(found) == 2 * len(lora_layers(model))
+    assert len(found) == len(lora_layers(model)) >= 1
+    assert len(model.trainable_weights) == len(model.weights) - count
     assert all(is_lora(weight) for weight in model.trainable_weights)
 
     learn(model)
     adapted = outputs(model)
     assert np.abs(adapted - before).max() > 1e-3
-    a, b = (np.asarray(lora_layers(model)[0].lora_kernel_a), lora_layers(model)[0].lora_kernel_b)
-    saved = weights_of(model)  # equation 3, with alpha / rank = 3
-    path = f"{found[0]}/kernel"
-    np.testing.assert_allclose(saved[path], kernels[path] + 3.0 * a @ np.asarray(b), atol=1e-5)
+    saved = weights_of(model)
+    own = {weight.name: np.asarray(weight) for weight in lora_layers(model)[0].weights}
+    adapted_too = [each for each in own if f"lora_{each}_a" in own]
+    for each in adapted_too:  # equation 3, with alpha / rank = 3
+        path, added = f"{found[0]}/{each}", own[f"lora_{each}_a"] @ own[f"lora_{each}_b"]
+        np.testing.assert_allclose(saved[path], kernels[path] + 3.0 * added, atol=1e-5)
+    assert adapted_too
     twin = built(name)
     set_weights(twin, saved)
     np.testing.assert_allclose(outputs(twin), adapted, atol=1e-5)
@@ -72,6 +88,19 @@ def test_any_network_answers_as_before_and_merged_as_adapted(name):
     merge_lora(model)
     np.testing.assert_allclose(outputs(model), adapted, atol=1e-5)
     assert not has_lora([model]) and len(model.weights) == len(model.trainable_weights) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("bert", [ATTENTION]),
+        ("text_cnn", ["convolution2", "convolution3", "convolution4"]),
+        ("lstm_encoder", ["backward_0", "forward_0"]),
+        ("lstm_lm", ["layer_0"]),
+    ],
+)
+def test_without_attention_all_that_multiplies_is_adapted(name, found):
+    assert sorted(add_lora(built(name), 2)) == found
 
 
 def test_layers_are_chosen_by_words_of_their_names_or_by_a_pattern():
@@ -175,6 +204,26 @@ def test_a_saved_task_is_an_ordinary_one(tuned, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["text_cnn", "lstm_encoder"])
+def test_convolutions_and_recurrent_layers_are_exported_merged(name, tmp_path):
+    tokenizer = SentencePieceTokenizer.train((text for text, _ in ROWS), 300, "char")
+    task = SentimentAnalysis(built(name, vocab_size=tokenizer.vocab_size), tokenizer)
+    before = scores(task)
+    add_lora(task.model, 2)
+    task.compile()
+    learn(task.model)
+    expected = scores(task)
+    directory = task.export(tmp_path / name)
+    loaded = tf.saved_model.load(str(directory))
+    served = loaded.signatures["serving_default"](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(served["probabilities"], expected, atol=1e-5)
+    assert np.abs(np.array(expected) - before).max() > 1e-3
+    assert b"lora" not in (directory / "saved_model.pb").read_bytes()
+    variables = tf.train.list_variables(str(directory / "variables" / "variables"))
+    assert variables and not [each for each, _ in variables if "lora" in each]
+
+
+@pytest.mark.slow
 def test_an_export_is_merged_and_the_task_goes_on_learning(tuned, tmp_path):
     task, _, _ = tuned
     expected = scores(task)
@@ -195,13 +244,13 @@ def test_an_export_is_merged_and_the_task_goes_on_learning(tuned, tmp_path):
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(
-        ValueError, match=r"match a dense layer .*: block_N/feed_forward/down, .*pooler\."
+        ValueError, match=r"match a layer of the model: block_N/feed_forward/down, .*pooler\."
     ):
         add_lora(built("bert"), 2, layers=("quarry",))
     with pytest.raises(ValueError, match="decoder_block_N/cross_attention/out, .*, and 3 others"):
         add_lora(built("transformer"), 2, layers="^nothing$")
-    with pytest.raises(ValueError, match="of the model: it has none"):
-        add_lora(built("text_cnn"), 2)
+    with pytest.raises(ValueError, match="`model` must have a dense, .* Dropout 'drop', which has"):
+        add_lora(keras.layers.Dropout(0.5, name="drop"), 2)
 
 
 def test_what_cannot_be_adapted_is_refused():

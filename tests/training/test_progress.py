@@ -72,6 +72,21 @@ def test_a_continued_run_counts_on_and_measures_its_own_speed(time, file):
     assert second == "epoch 2/2  update 8  loss 2.0000  33 tokens/s  ETA 0:00:00"
 
 
+def test_an_update_of_several_batches_is_one(time, file, terminal):
+    """Five batches an epoch, two to an update: the odd one belongs to an update of the next."""
+    bar = ProgressBar(5, 3, done=5, console=Console(file=file), interval=0.0, accumulate=2)
+    bar.on_train_begin()
+    train(bar, time, 5, epoch=1)
+    *lines, _ = file.getvalue().splitlines()
+    assert [line.split("  ")[1] for line in lines] == [f"update {i}" for i in (3, 3, 4, 4, 5)]
+    assert lines[0].endswith("ETA 0:00:18") and lines[-1].endswith("ETA 0:00:10")
+    bar = ProgressBar(5, 3, done=5, console=terminal, accumulate=2)
+    bar.on_train_begin()
+    train(bar, time, 5, epoch=1)
+    bar.on_train_end()
+    assert "2/7 updates" in file.getvalue() and "5/7 updates" in file.getvalue()
+
+
 def test_logs_without_loss_or_tokens_do_no_harm(time, file):
     bar = ProgressBar(1, 1, console=Console(file=file))
     bar.on_train_begin()

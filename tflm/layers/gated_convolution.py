@@ -9,8 +9,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.low_rank import LowRank
 
-class NormalizedDense(keras.layers.Layer):
+
+class NormalizedDense(LowRank):
     """A dense layer `x W + b` whose columns have learned lengths: `W = g v / |v|`.
 
     Weight normalisation, Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868, equation 2.
@@ -27,6 +29,8 @@ class NormalizedDense(keras.layers.Layer):
     Returns:
         `(..., U)`.
     """
+
+    MATRICES = ("direction",)
 
     def __init__(self, units: int, gain: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
@@ -47,6 +51,8 @@ class NormalizedDense(keras.layers.Layer):
     def normalized(self) -> Any:
         """The kernel `(D, U)` in the compute dtype."""
         direction = ops.cast(ops.convert_to_tensor(self.direction), "float32")
+        if self.lora_enabled:
+            direction = direction + ops.matmul(*self.low_rank("direction"))
         squares = ops.sum(ops.square(direction), axis=0)
         length = ops.cast(ops.convert_to_tensor(self.length), "float32") * ops.rsqrt(squares)
         return ops.cast(direction * length, self.compute_dtype)

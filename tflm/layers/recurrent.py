@@ -13,6 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.low_rank import LowRank
+
 State = tuple[Any, ...]
 
 
@@ -47,9 +49,10 @@ def unroll(
     return keras.tree.map_structure(lambda x: ops.swapaxes(x, 0, 1), states), state
 
 
-class _Recurrent(keras.layers.Layer):
+class _Recurrent(LowRank):
     """What both cells share: weights, the loop, what padding and a new text do to the state."""
 
+    MATRICES = ("kernel", "recurrent_kernel")
     num_states = 1  # tensors in a state, the output first
     num_gates = 1  # blocks of width `U` that an input is projected to
 
@@ -77,6 +80,14 @@ class _Recurrent(keras.layers.Layer):
         """
         return ops.cast(ops.convert_to_tensor(variable)[..., first:last], self.compute_dtype)
 
+    def _times(self, x: Any, name: str, first: int = 0, last: int | None = None) -> Any:
+        """`x` times columns of a matrix."""
+        product = ops.matmul(x, self._weight(getattr(self, name), first, last))
+        if self.lora_enabled:
+            a, b = self.low_rank(name, self.compute_dtype)
+            product = product + ops.matmul(ops.matmul(x, a), b[:, first:last])
+        return product
+
     def empty_state(self, batch_size: Any) -> State:
         """The state before the first token: zeros, `(N, U)` each."""
         zeros = ops.zeros((batch_size, self.units), self.compute_dtype)
@@ -85,7 +96,7 @@ class _Recurrent(keras.layers.Layer):
     def project(self, x: Any) -> Any:
         """What the input adds to every gate, for all positions in one product: `(..., G * U)`."""
         flat = ops.reshape(x, (-1, self.kernel.shape[0]))
-        flat = ops.matmul(ops.cast(flat, self.compute_dtype), self._weight(self.kernel))
+        flat = self._times(ops.cast(flat, self.compute_dtype), "kernel")
         flat = flat + self._weight(self.bias)
         return ops.reshape(flat, (*ops.shape(x)[:-1], self.num_gates * self.units))
 
@@ -152,7 +163,7 @@ class LSTM(_Recurrent):
     def step(self, projected: Any, state: State) -> State:
         """One position: `(N, 4 U)` and `(h, c)` -> `(h, c)`."""
         h, c = state
-        gates = projected + ops.matmul(h, self._weight(self.recurrent_kernel))  # (N, 4 U)
+        gates = projected + self._times(h, "recurrent_kernel")  # (N, 4 U)
         i, f, g, o = ops.split(gates, 4, axis=-1)
         c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
         return ops.sigmoid(o) * ops.tanh(c), c
@@ -184,9 +195,9 @@ class GRU(_Recurrent):
         """One position: `(N, 3 U)` and `(h,)` -> `(h,)`."""
         (h,) = state
         two = 2 * self.units
-        gates = projected[..., :two] + ops.matmul(h, self._weight(self.recurrent_kernel, 0, two))
+        gates = projected[..., :two] + self._times(h, "recurrent_kernel", 0, two)
         z, r = ops.split(ops.sigmoid(gates), 2, axis=-1)
-        candidate = ops.matmul(r * h, self._weight(self.recurrent_kernel, two))  # (N, U)
+        candidate = self._times(r * h, "recurrent_kernel", two)  # (N, U)
         candidate = ops.tanh(projected[..., two:] + candidate)
         return (z * h + (1 - z) * candidate,)
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import importlib
 import math
 import pkgutil
@@ -63,27 +64,29 @@ def num_parameters(name: str) -> int:
     Raises:
         ValueError: no such architecture or preset; the message lists the known ones.
     """
-    cls, config = find(name)
-    # Layers from the third on are alike: those of a deep stack are counted once.
+    _, config = find(name)
+    architecture = name.partition("/")[0]
+    # Layers from the second on are alike: of a deep stack the first is counted, and one more.
     depths = {
         field.name: depth
         for field in dataclasses.fields(config)
         if field.name.startswith("num_")
         and field.name.endswith("layers")
-        and (depth := getattr(config, field.name)) > 3
+        and (depth := getattr(config, field.name)) > 1
     }
-    shallow = dataclasses.replace(config, **dict.fromkeys(depths, 3))
-    total = three = _count(cls, shallow)
+    shallow = dataclasses.replace(config, **dict.fromkeys(depths, 1))
+    total = one = _count(architecture, shallow)
     for field, depth in depths.items():
-        two = _count(cls, dataclasses.replace(shallow, **{field: 2}))
-        total += (depth - 3) * (three - two)
+        two = _count(architecture, dataclasses.replace(shallow, **{field: 2}))
+        total += (depth - 1) * (two - one)
     return total
 
 
-def _count(cls: type[Model], config: Any) -> int:
+@functools.cache
+def _count(architecture: str, config: Any) -> int:
     def count() -> int:
         with keras.StatelessScope(initialize_variables=False):  # variables get shapes, no values
-            model = cls(config)
+            model = ARCHITECTURES[architecture](config)
             model.build(None)
         return sum(math.prod(weight.shape) for weight in model.weights)
 

@@ -21,7 +21,8 @@ class Config:
 
     `hidden_dim` is the number of features of all widths together, from `min_width` to `max_width`
     tokens. `dropout` is for the vector of a text; `word_dropout` leaves whole words out (Iyyer et
-    al. 2015, https://aclanthology.org/P15-1162, section 3).
+    al. 2015, https://aclanthology.org/P15-1162, section 3), `embedding_dropout` single values of
+    their vectors.
     """
 
     vocab_size: int = 18000
@@ -31,6 +32,7 @@ class Config:
     max_width: int = 5
     dropout: float = 0.5
     word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_width <= self.max_width:
@@ -92,7 +94,8 @@ class TextCNN(Encoder):
             )
             for width in range(config.min_width, config.max_width + 1)
         ]
-        self.drop = keras.layers.Dropout(config.word_dropout, (None, None, 1), dtype=policy)
+        self.drop_words = keras.layers.Dropout(config.word_dropout, (None, None, 1), dtype=policy)
+        self.drop = keras.layers.Dropout(config.embedding_dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         self.embedding.build(None)
@@ -107,6 +110,7 @@ class TextCNN(Encoder):
             inputs: `token_ids` `(B, T)`, `padding_mask` `(B, T)`.
             training: whether dropout is on.
         """
-        x = self.drop(self.embedding(inputs["token_ids"]), training=training)  # (B, T, E)
+        x = self.drop_words(self.embedding(inputs["token_ids"]), training=training)  # (B, T, E)
+        x = self.drop(x, training=training)
         x = x * ops.cast(inputs["padding_mask"], x.dtype)[..., None]
         return ops.concatenate([convolve(x) for convolve in self.convolutions], axis=-1)

@@ -29,7 +29,7 @@ class Checkpoint(keras.callbacks.Callback):
         task: the model that trains.
 
     Attributes:
-        step: updates done, in all runs together.
+        step: batches done, in all runs together.
         epoch: epochs done.
         seconds: time spent in `fit`, in all runs together.
         history: one dict of logs per epoch done.
@@ -46,6 +46,12 @@ class Checkpoint(keras.callbacks.Callback):
         self._since = time.monotonic()
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
+
+    @property
+    def updates(self) -> int:
+        """Updates done: of one batch each, or of as many as the optimizer accumulates."""
+        batches = getattr(self.task.optimizer, "gradient_accumulation_steps", None)
+        return self.step // (batches or 1)
 
     def restore(self) -> bool:
         """Puts a saved state into task and optimizer, if there is one.
@@ -113,18 +119,18 @@ class Checkpoint(keras.callbacks.Callback):
         self._release_signals()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Counts the update; after a signal, saves and stops, but in the middle of an epoch only.
+        """Counts the batch; after a signal, saves and stops, but in the middle of an epoch only.
 
         Raises:
             Interrupted: a signal arrived.
         """
         self.step += 1
-        # After an epoch's last update the epoch is not over: `on_epoch_end` saves and stops then.
+        # After an epoch's last batch the epoch is not over: `on_epoch_end` saves and stops then.
         last = batch + 1 == (self.params or {}).get("steps")
         if self._signal is not None and not last:
             self._release_signals()
             self.save()
-            raise Interrupted(f"stopped after {self.step} updates; saved in {self.path}")
+            raise Interrupted(f"stopped after {self.updates} updates; saved in {self.path}")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves at the end of the epoch; after a signal, stops.
@@ -161,8 +167,11 @@ class KeepLastWeights(keras.callbacks.Callback):
         model: the network, in whatever form `save` takes it.
         count: how many epochs to keep.
         save: `save(model, path)`, writes one file whole or not at all.
-        monitor: the log whose lowest value marks the best epoch.
-        best: its lowest value so far, where a run is resumed.
+        monitor: the log whose best value marks the best epoch.
+        mode: "min" or "max", which value is better.
+
+    Attributes:
+        best: its best value so far.
     """
 
     def __init__(
@@ -172,7 +181,7 @@ class KeepLastWeights(keras.callbacks.Callback):
         count: int,
         save: Any,
         monitor: str = "val_loss",
-        best: float = float("inf"),
+        mode: str = "min",
     ):
         super().__init__()
         if count < 1:
@@ -181,7 +190,8 @@ class KeepLastWeights(keras.callbacks.Callback):
         self.network = model
         self.count = count
         self.monitor = monitor
-        self.best = best
+        self.mode = mode
+        self.best = float("-inf" if mode == "max" else "inf")
         self._save = save
 
     def path(self, epoch: int) -> str:
@@ -198,12 +208,21 @@ class KeepLastWeights(keras.callbacks.Callback):
         first = max(1, epoch - self.count + 1)
         return [self.path(number) for number in range(first, epoch + 1)]
 
+    def improves(self, logs: dict[str, float]) -> bool:
+        """Whether an epoch's logs are better than all before; from now on, they are the best.
+
+        A run that is resumed asks of every epoch done, for what it says afterwards.
+        """
+        value = logs.get(self.monitor)
+        if value is None or not (value > self.best if self.mode == "max" else value < self.best):
+            return False
+        self.best = value
+        return True
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves this epoch's weights, then drops what is too old."""
         self._save(self.network, self.path(epoch + 1))
-        value = (logs or {}).get(self.monitor)
-        if value is not None and value < self.best:
-            self.best = value
+        if self.improves(logs or {}):
             self._save(self.network, self.best_path)
         old = self.path(epoch + 1 - self.count)
         if os.path.exists(old):

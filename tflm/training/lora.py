@@ -7,20 +7,20 @@
 
 Hu et al. 2021, https://arxiv.org/abs/2106.09685, equation 3: a layer multiplies by `W + s A B`
 instead of `W`, where `A` has `rank` columns and `B`, zeros at first, as many rows; `s` is
-`alpha / rank`. The layers are Keras's, and so is their arithmetic (`Dense.enable_lora`). Whatever
-saves a task (`save_pretrained`, `.keras`, `export`, `weights_of`) writes `W + s A B` in place of
-`W`, and neither `A` nor `B`.
+`alpha / rank`. Dense and convolutional layers are Keras's, and so is their arithmetic
+(`enable_lora`); recurrent layers and convolutions with normalised weights have it of
+`tflm.layers.low_rank`. Whatever saves a task (`save_pretrained`, `.keras`, `export`, `weights_of`)
+writes `W + s A B` in place of `W`, and neither `A` nor `B`.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-_KINDS = (keras.layers.Dense, keras.layers.EinsumDense)
-_MATRICES = ("lora_kernel_a", "lora_kernel_b")
+_PROJECTIONS = ("query", "value")
 _NUM_LISTED = 8
 
 
@@ -29,9 +29,9 @@ def add_lora(
     rank: int,
     *,
     alpha: float | None = None,
-    layers: Sequence[str] | str = ("query", "value"),
+    layers: Sequence[str] | str | None = None,
 ) -> list[str]:
-    """Gives dense layers LoRA and freezes all other weights of the model; the answers stay.
+    """Gives layers LoRA and freezes all other weights of the model; the answers stay.
 
     What is not in `model`, a task's head say, learns as before. Compile after it.
 
@@ -39,29 +39,24 @@ def add_lora(
         model: a built network of `tflm.models`, or any Keras model or layer.
         rank: columns of `A`.
         alpha: over `rank`, what `A B` is multiplied by; `rank` by default.
-        layers: which of its `Dense` and `EinsumDense`. Names: a layer's own, or words of it;
-            "query" is in "query_key_value" too, which holds three projections in one product and
-            is adapted as a whole. Or a regular expression, searched in paths such as
-            "block_0/feed_forward/up".
+        layers: which of its dense, convolutional and recurrent layers. Names: a layer's own, or
+            words of it; "query" is in "query_key_value" too, which holds three projections in one
+            product and is adapted as a whole. Or a regular expression, searched in paths such as
+            "block_0/feed_forward/up". By default the projections of attention, "query" and
+            "value", and of a network that lacks one of them all of its layers.
 
     Returns:
         Paths of the layers that have LoRA now.
 
     Raises:
-        ValueError: `rank` or `alpha` is too small, no layer is called so, or one that is has LoRA
-            already, is quantized or frozen.
+        ValueError: `rank` or `alpha` is too small, the model has no layer with a matrix, none is
+            called so, or one that is has LoRA already, is quantized or frozen.
     """
     if rank < 1:
         raise ValueError(f"`rank` must be at least 1. Received: rank={rank}")
     if alpha is not None and alpha <= 0:
         raise ValueError(f"`alpha` must be positive. Received: alpha={alpha}")
-    dense = _dense_layers(model)
-    chosen = {path: layer for path, layer in dense.items() if _matches(path, layers)}
-    if not chosen:
-        raise ValueError(
-            f"`layers` must match a dense layer of the model: {_listed(dense)}. "
-            f"Received: layers={layers!r}"
-        )
+    chosen = _chosen(model, layers)
     for path, layer in chosen.items():
         _check(path, layer)
     for layer in chosen.values():
@@ -81,10 +76,10 @@ def merge_lora(model: Any) -> None:
     """
     found = lora_layers(model)
     for layer in found:
-        kernel_of(layer).assign(merged_kernel(layer))
-        # A graph traced before goes on adding the product.
-        layer.lora_kernel_b.assign(np.zeros(layer.lora_kernel_b.shape))
-        for name in _MATRICES:
+        for weight, merged in merged_weights(layer):
+            weight.assign(merged)
+        start_anew(layer)  # a graph traced before goes on adding the product
+        for name in [weight.name for weight in layer.weights if is_lora(weight)]:
             delattr(layer, name)
         layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
     if found:
@@ -96,7 +91,7 @@ def merge_lora(model: Any) -> None:
 
 def lora_layers(model: Any) -> list[Any]:
     """The layers of a model or layer that have LoRA."""
-    return [layer for layer in _dense_layers(model).values() if layer.lora_enabled]
+    return [layer for layer in _adaptable(model).values() if layer.lora_enabled]
 
 
 def has_lora(parts: Iterable[Any]) -> bool:
@@ -104,31 +99,59 @@ def has_lora(parts: Iterable[Any]) -> bool:
     return any(lora_layers(part) for part in parts)
 
 
-def kernel_of(layer: Any) -> Any:
-    """The variable `W` of a dense layer."""
-    return next(weight for weight in layer.weights if weight.name == "kernel")
+def merged_weights(layer: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """The variables `W` of a layer that has LoRA, each with `W + s A B` in its dtype."""
+    named = {weight.name: weight for weight in layer.weights}
+    for name in [name for name in named if f"lora_{name}_a" in named]:
+        weight = np.asarray(named[name])
+        a, b = (np.asarray(named[f"lora_{name}_{part}"], "float32") for part in "ab")
+        added = layer.lora_alpha / layer.lora_rank * (a @ b)
+        yield named[name], (weight.astype("float32") + added).astype(weight.dtype)
 
 
-def merged_kernel(layer: Any) -> np.ndarray:
-    """`W + s A B` of a layer that has LoRA, in the dtype of `W`."""
-    kernel = np.asarray(kernel_of(layer))
-    a, b = (np.asarray(getattr(layer, name), "float32") for name in _MATRICES)
-    added = layer.lora_alpha / layer.lora_rank * (a @ b)
-    return (kernel.astype("float32") + added).astype(kernel.dtype)
+def start_anew(layer: Any) -> None:
+    """Makes every `B` of a layer zeros: it multiplies by `W` alone."""
+    for weight in layer.weights:
+        if is_lora(weight) and weight.name.endswith("_b"):
+            weight.assign(np.zeros(weight.shape))
 
 
 def is_lora(weight: Any) -> bool:
     """Whether a weight is an `A` or a `B`."""
-    return weight.name in _MATRICES
+    return re.fullmatch(r"lora_\w+_[ab]", weight.name) is not None
 
 
-def _dense_layers(model: Any) -> dict[str, Any]:
-    """The built dense layers of a model by path, without its own name in front."""
+def _adaptable(model: Any) -> dict[str, Any]:
+    """The built layers of a model that can have LoRA by path, without its own name in front.
+
+    Embeddings are left out: they are the output's weights too, and large.
+    """
     return {
-        kernel_of(layer).path.removeprefix(f"{model.name}/").rpartition("/")[0] or layer.name: layer
+        layer.weights[0].path.removeprefix(f"{model.name}/").rpartition("/")[0] or layer.name: layer
         for layer in model._flatten_layers()
-        if isinstance(layer, _KINDS) and layer.built
+        if hasattr(layer, "enable_lora")
+        and layer.built
+        and not isinstance(layer, keras.layers.Embedding)
     }
+
+
+def _chosen(model: Any, layers: Sequence[str] | str | None) -> dict[str, Any]:
+    found = _adaptable(model)
+    if not found:
+        raise ValueError(
+            "`model` must have a dense, convolutional or recurrent layer, whose matrix LoRA can "
+            f"adapt. Received: {type(model).__name__} {model.name!r}, which has none"
+        )
+    if layers is None:
+        both = all(any(_matches(path, (word,)) for path in found) for word in _PROJECTIONS)
+        layers = _PROJECTIONS if both else "."
+    chosen = {path: layer for path, layer in found.items() if _matches(path, layers)}
+    if not chosen:
+        raise ValueError(
+            f"`layers` must match a layer of the model: {_listed(found)}. "
+            f"Received: layers={layers!r}"
+        )
+    return chosen
 
 
 def _matches(path: str, layers: Sequence[str] | str) -> bool:
@@ -161,4 +184,4 @@ def _listed(layers: Iterable[str]) -> str:
     paths = list(dict.fromkeys(re.sub(r"_\d+(?=/|$)", "_N", path) for path in layers))
     rest = len(paths) - _NUM_LISTED
     shown = [*paths[:_NUM_LISTED], *([f"and {rest} others"] if rest > 0 else [])]
-    return ", ".join(shown) or "it has none"
+    return ", ".join(shown)

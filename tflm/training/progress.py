@@ -16,11 +16,12 @@ class ProgressBar(keras.callbacks.Callback):
     `tokens`.
 
     Args:
-        steps_per_epoch: updates in an epoch.
+        steps_per_epoch: batches in an epoch.
         epochs: epochs in the run.
-        done: updates done by an earlier run that this one continues.
+        done: batches done by an earlier run that this one continues.
         console: where to write; standard output by default.
         interval: seconds between lines within an epoch where there is no terminal.
+        accumulate: batches to an update.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class ProgressBar(keras.callbacks.Callback):
         done: int = 0,
         console: Console | None = None,
         interval: float = 60.0,
+        accumulate: int = 1,
     ):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
@@ -37,6 +39,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.epochs = epochs
         self.done = done
         self.interval = interval
+        self.accumulate = accumulate
         self.console = console or Console(file=sys.stdout)
         self._started_at = done
         self._epoch = 0
@@ -44,6 +47,11 @@ class ProgressBar(keras.callbacks.Callback):
         self._rate = 0.0
         self._bar: Progress | None = None
         self._began = self._reported = self._epoch_began = time.monotonic()
+
+    @property
+    def updates(self) -> int:
+        """Updates done: a batch that others are still added to has made none."""
+        return self.done // self.accumulate
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock, and the bar on a terminal."""
@@ -56,7 +64,8 @@ class ProgressBar(keras.callbacks.Callback):
                 TextColumn("{task.completed}/{task.total} updates  {task.fields[status]}"),
                 console=self.console,
             )
-            self._bar.add_task("", total=self.total, completed=self.done, epoch="", status="")
+            total = self.total // self.accumulate
+            self._bar.add_task("", total=total, completed=self.updates, epoch="", status="")
             self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -75,11 +84,11 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is not None:
             progress = f"{self._epoch}/{self.epochs}"
             self._bar.update(
-                self._bar.task_ids[0], completed=self.done, epoch=progress, status=status
+                self._bar.task_ids[0], completed=self.updates, epoch=progress, status=status
             )
         elif now - self._reported >= self.interval:
             self._reported = now
-            self._write(f"epoch {self._epoch}/{self.epochs}  update {self.done}  {status}")
+            self._write(f"epoch {self._epoch}/{self.epochs}  update {self.updates}  {status}")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes the epoch's line."""
@@ -103,8 +112,8 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar = None
 
     def _status(self, logs: dict[str, Any], now: float) -> str:
-        per_update = (now - self._began) / max(self.done - self._started_at, 1)
-        left = per_update * max(self.total - self.done, 0)
+        per_batch = (now - self._began) / max(self.done - self._started_at, 1)
+        left = per_batch * max(self.total - self.done, 0)
         loss = float(logs.get("loss", float("nan")))
         return f"loss {loss:.4f}  {self._rate:,.0f} tokens/s  ETA {clock(left)}"
 

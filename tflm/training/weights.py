@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tflm.training.files import load_tensors, save_tensors
-from tflm.training.lora import is_lora, kernel_of, lora_layers, merged_kernel
+from tflm.training.lora import is_lora, lora_layers, merged_weights, start_anew
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
@@ -24,9 +24,11 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     Returns:
         Arrays by variable path, without the model's own name in front.
     """
-    adapted = {id(kernel_of(layer)): layer for layer in _adapted(model)}
+    merged = {
+        id(weight): array for layer in _adapted(model) for weight, array in merged_weights(layer)
+    }
     return {
-        name: merged_kernel(adapted[id(weight)]) if id(weight) in adapted else np.asarray(weight)
+        name: merged[id(weight)] if id(weight) in merged else np.asarray(weight)
         for name, weight in _named(model).items()
     }
 
@@ -51,7 +53,7 @@ def set_weights(model: Any, weights: dict[str, np.ndarray]) -> None:
     for name, weight in own.items():
         weight.assign(weights[name].reshape(weight.shape))
     for layer in _adapted(model):
-        layer.lora_kernel_b.assign(np.zeros(layer.lora_kernel_b.shape))
+        start_anew(layer)
 
 
 def save_weights(model: Any, path: str | os.PathLike) -> None:
