@@ -199,12 +199,7 @@ def compare(
         ValueError: When there are fewer than two systems, `test` is unknown, lengths differ, or
             there is no example or no metric.
     """
-    if len(systems) < 2:
-        raise ValueError(
-            f"`systems` must be at least two. Received: {', '.join(systems) or 'none'}"
-        )
-    if test not in TESTS:
-        raise ValueError(f"`test` must be one of {', '.join(TESTS)}. Received: test={test!r}")
+    _check(systems, test)
     metrics = check_metrics(metrics)
     references = as_list("references", references)
     hypotheses = {}
@@ -217,7 +212,55 @@ def compare(
         name: [metric.statistics(texts, references) for metric in metrics]
         for name, texts in hypotheses.items()
     }
-    first, *others = systems
+    order = _most_different(metrics, statistics)
+    found = compare_statistics(
+        statistics,
+        metrics,
+        test=test,
+        num_resamples=num_resamples,
+        seed=seed,
+        data=data,
+        target_language=target_language,
+    )
+    examples = (
+        (
+            i + 1,
+            sources[i] if sources else "",
+            tuple(as_text(texts[i]) for texts in hypotheses.values()),
+            as_texts(references[i]),
+        )
+        for i in order[:_NUM_SHOWN]
+    )
+    return dataclasses.replace(found, examples=tuple(examples))
+
+
+def compare_statistics(
+    statistics: Mapping[str, Sequence[np.ndarray]],
+    metrics: Sequence[Metric],
+    *,
+    test: str = "bootstrap",
+    num_resamples: int = 1000,
+    seed: int = 12345,
+    data: str = "",
+    target_language: str = "",
+) -> SideBySide:
+    """Score systems of which each example's statistics are known; none of the examples is shown.
+
+    Args:
+        statistics: By name of system, statistics (E, K) of the same examples for each metric; the
+            first system is what the others are compared with.
+        metrics: The metrics that they are of.
+        test: As for `compare`, like all that follows.
+        num_resamples: Number of resamples.
+        seed: Seed of the resampling.
+        data: Which data this is.
+        target_language: Code of the language of the hypotheses.
+
+    Raises:
+        ValueError: When there are fewer than two systems, or `test` is unknown.
+    """
+    _check(statistics, test)
+    first, *others = statistics
     results = tuple(
         SystemScores(
             name=name,
@@ -226,7 +269,7 @@ def compare(
                 metrics, statistics[name], num_resamples=num_resamples, seed=seed
             ),
         )
-        for name in systems
+        for name in statistics
     )
     comparisons = tuple(
         tuple(
@@ -237,23 +280,23 @@ def compare(
         )
         for other in others
     )
-    order = _most_different(metrics, statistics)
     return SideBySide(
         data=data,
         systems=results,
         comparisons=comparisons,
-        examples=tuple(
-            (
-                i + 1,
-                sources[i] if sources else "",
-                tuple(as_text(texts[i]) for texts in hypotheses.values()),
-                as_texts(references[i]),
-            )
-            for i in order[:_NUM_SHOWN]
-        ),
-        num_examples=len(references),
+        examples=(),
+        num_examples=len(statistics[first][0]),
         target_language=target_language,
     )
+
+
+def _check(systems: Mapping[str, Any], test: str) -> None:
+    if len(systems) < 2:
+        raise ValueError(
+            f"`systems` must be at least two. Received: {', '.join(systems) or 'none'}"
+        )
+    if test not in TESTS:
+        raise ValueError(f"`test` must be one of {', '.join(TESTS)}. Received: test={test!r}")
 
 
 def _test(

@@ -3,14 +3,18 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tflm.eval.baselines import baselines_for
 from tflm.eval.catalog import check_reads, labels_of, metrics_named, task_metric_names
-from tflm.eval.comparison import SideBySide, compare
+from tflm.eval.comparison import SideBySide, compare, compare_statistics
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.base import Metric
+from tflm.eval.metrics.perplexity import likelihood_statistics
 from tflm.eval.reports import Report
 from tflm.eval.text_files import PathLike, read_lines, read_references
+
+_LANGUAGE_MODEL = "causal_lm"  # the task of a report whose texts were scored, not predicted
 
 
 def evaluate_files(
@@ -73,6 +77,8 @@ def compare_paths(
 ) -> SideBySide:
     """Compare reports that `tflm evaluate --out` wrote, or files of hypotheses, with the first.
 
+    Reports of language models hold no texts: of those the likelihoods are compared, text by text.
+
     Args:
         paths: Directories of reports, or files with a hypothesis a line.
         references: Files of references; a report has its own.
@@ -87,13 +93,18 @@ def compare_paths(
     Raises:
         FileNotFoundError: When a path does not exist.
         ValueError: When there are fewer than two paths, the reports are of different data, or
-            something that no report holds is not given.
+            something that no report holds is not given; of language models, when one is another
+            kind of system, they scored a single text, or a metric depends on tokenizers that
+            differ.
     """
     reports = {
         name: Report.read(path)
         for name, path in _names(paths).items()
         if pathlib.Path(path).is_dir()
     }
+    options: dict[str, Any] = {"test": test, "num_resamples": num_resamples, "seed": seed}
+    if any(report.task == _LANGUAGE_MODEL for report in reports.values()):
+        return _compare_likelihoods(list(_names(paths)), reports, metrics, options)
     texts: dict[str, Sequence[str]] = {
         name: reports[name].hypotheses if name in reports else read_lines(path)
         for name, path in _names(paths).items()
@@ -114,11 +125,58 @@ def compare_paths(
         inputs,
         given,
         metrics_named(names, language, labels_of(everything)),
-        test=test,
-        num_resamples=num_resamples,
-        seed=seed,
+        **options,
         data=first.data if first else ", ".join(pathlib.Path(path).name for path in references),
         target_language=language,
+    )
+
+
+def _compare_likelihoods(
+    names: Sequence[str],
+    reports: Mapping[str, Report],
+    metrics: Sequence[str],
+    options: Mapping[str, Any],
+) -> SideBySide:
+    """Compare language models by what each text came to."""
+    for name in names:
+        if name not in reports or not reports[name].likelihoods:
+            raise ValueError(
+                "`systems` must all be reports of language models, with likelihoods.jsonl, which "
+                f"`tflm evaluate --out` writes. Received: {name}, which has none"
+            )
+    first, *others = (reports[name].likelihoods for name in names)
+    lengths = [text.lengths for text in first]
+    for name, other in zip(names[1:], others, strict=True):
+        if [text.lengths for text in other] != lengths:
+            raise ValueError(
+                "`systems` must be reports of the same data. "
+                f"Received: {names[0]} and {name}, whose texts differ in length"
+            )
+    if len(first) < 2:
+        raise ValueError(
+            "`systems` must be reports of two texts or more: a paired test draws texts anew. "
+            "Received: 1 text"
+        )
+    whole = reports[names[0]]
+    wanted = metrics or [score.name for score in whole.scores]
+    check_reads(wanted, "likelihoods")
+    found = metrics_named(wanted, "")
+    tokens = [[text.num_tokens for text in texts] for texts in (first, *others)]
+    if any(counts != tokens[0] for counts in tokens):  # a token is not the same unit
+        kept = [metric for metric in found if getattr(metric, "unit", "") != "token"]
+        if not kept or (metrics and len(kept) < len(found)):
+            raise ValueError(
+                "`metric` must be by the word, character or byte where tokenizers differ. "
+                f"Received: metric={', '.join(wanted)} of {', '.join(map(str, map(sum, tokens)))} "
+                "tokens"
+            )
+        found = kept
+    statistics = {name: likelihood_statistics(reports[name].likelihoods) for name in names}
+    return compare_statistics(
+        {name: [rows] * len(found) for name, rows in statistics.items()},
+        found,
+        **options,
+        data=whole.data,
     )
 
 

@@ -6,6 +6,10 @@ A report is a folder of four files.
     report.md        the same as tables, for people
     hypotheses.txt   one line per example
     examples.jsonl   source, hypothesis and references of each example: `tflm compare` reads them
+
+Where texts were scored rather than predicted there is a fifth, which it reads instead.
+
+    likelihoods.jsonl   log-probability of each text, and its length in tokens, words, ... of bytes
 """
 
 import dataclasses
@@ -21,6 +25,7 @@ import rich.text
 from tflm.eval.metrics.base import Score
 from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.lengths import Output
+from tflm.eval.metrics.perplexity import ScoredText
 from tflm.eval.metrics.squad2 import Answer
 from tflm.eval.printing import (
     as_plain_text,
@@ -31,6 +36,7 @@ from tflm.eval.printing import (
     unescape_line,
 )
 
+_LIKELIHOODS = "likelihoods.jsonl"
 _HEADERS = ("metric", "score", "interval", "signature")
 
 
@@ -102,6 +108,7 @@ class Report:
         references: What was expected of each.
         target_language: Code of the language that was generated; empty where none was named.
         baselines: What trivial systems score on the same data.
+        likelihoods: Of texts that were scored rather than predicted, what each came to.
     """
 
     task: str
@@ -114,6 +121,7 @@ class Report:
     references: tuple[tuple[str, ...], ...] = ()
     target_language: str = ""
     baselines: tuple[SystemScores, ...] = ()
+    likelihoods: tuple[ScoredText, ...] = ()
 
     @property
     def num_examples(self) -> int:
@@ -206,7 +214,7 @@ class Report:
         return table
 
     def write(self, directory: str | os.PathLike[str]) -> None:
-        """Write the four files into a directory, made if missing.
+        """Write the files into a directory, made if missing.
 
         All are written beside their final names first, so a failure leaves an earlier report whole.
         In hypotheses.txt a line is an example: a line break is written `\\n` or `\\r`, and a
@@ -220,12 +228,17 @@ class Report:
             "hypotheses.txt": "".join(f"{escape_line(text)}\n" for text in self.hypotheses),
             "examples.jsonl": "".join(self._example_lines()),
         }
+        if self.likelihoods:
+            lines = (json.dumps(vars(text)) + "\n" for text in self.likelihoods)
+            texts[_LIKELIHOODS] = "".join(lines)
         partial = {name: directory / f".{name}.partial" for name in texts}
         try:
             for name, text in texts.items():
                 partial[name].write_text(text, encoding="utf-8", newline="\n")
             for name in texts:
                 os.replace(partial[name], directory / name)
+            if not self.likelihoods:  # an earlier report's
+                (directory / _LIKELIHOODS).unlink(missing_ok=True)
         finally:
             for path in partial.values():
                 path.unlink(missing_ok=True)
@@ -264,7 +277,7 @@ class Report:
         values = json.loads((directory / "report.json").read_text(encoding="utf-8"))
         lines = (directory / "hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
         texts = [unescape_line(line) for line in lines]
-        rows = _read_examples(directory / "examples.jsonl")
+        rows = _read_lines(directory / "examples.jsonl")
         sources = tuple(row["source"] for row in rows)
         return cls(
             task=values["task"],
@@ -281,6 +294,7 @@ class Report:
             # Reports of the first release lack these two and examples.jsonl.
             target_language=values.get("target_language", ""),
             baselines=tuple(map(SystemScores.from_dict, values.get("baselines", ()))),
+            likelihoods=tuple(ScoredText(**row) for row in _read_lines(directory / _LIKELIHOODS)),
         )
 
 
@@ -297,7 +311,7 @@ def find_score(scores: tuple[Score, ...], name: str) -> Score:
     raise KeyError(f"`name` must be one of {known}. Received: name={name!r}")
 
 
-def _read_examples(path: pathlib.Path) -> list[dict[str, Any]]:
+def _read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]

@@ -11,6 +11,7 @@ import tensorflow_text  # noqa: F401  registers the ops that SavedModels use
 
 from tflm.eval import Likelihood, Metric, Report, evaluate
 from tflm.eval.catalog import check_reads, metrics_named, task_metric_names
+from tflm.eval.metrics.perplexity import ScoredText
 from tflm.tasks.answering import model_name
 from tflm.tasks.base import Task
 from tflm.tasks.predictor import saved_model_directory, task_directory
@@ -56,6 +57,8 @@ def likelihood_report(
 ) -> Report:
     """A report of texts that were scored rather than predicted: it has no examples.
 
+    What each text came to is in it, for `tflm compare`; the texts are not.
+
     Args:
         likelihoods: What the model says of each text.
         texts: The texts.
@@ -74,7 +77,8 @@ def likelihood_report(
         num_resamples=1000 if len(texts) > 1 else 0,  # one text has no spread
         num_shown=0,
     )
-    return dataclasses.replace(report, hypotheses=(), references=())
+    scored = tuple(map(ScoredText.of, likelihoods, texts))
+    return dataclasses.replace(report, hypotheses=(), references=(), likelihoods=scored)
 
 
 def evaluate_likelihood(

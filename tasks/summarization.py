@@ -12,16 +12,21 @@ task("#Person1#: Are you free on Monday? ...")
 A decoder summarizes too: it goes on writing after the text in a prompt.
 
 task = Summarization.from_pairs(pairs, "gpt2/tiny", prompt="{text}\\n\\n摘要：\\n")
+for piece in task.stream("#Person1#: Are you free on Monday? ...", strategy=Greedy()):
+    print(piece, end="", flush=True)
 """
 
 import dataclasses
+import random
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from tflm.data import TranslationBatches
 from tflm.export import TextToText
-from tflm.generation import Limits
+from tflm.generation import Greedy, Limits, Sample
 from tflm.models.base import Decoder, EncoderDecoder
 from tflm.tasks.prompted_decoder import PromptedDecoder
+from tflm.tasks.prompted_stream import PromptedStream
 from tflm.tasks.sequence_to_sequence import SequenceToSequence
 
 
@@ -145,6 +150,48 @@ class Summarization(SequenceToSequence):
         """
         self._check_room((limits or self.limits).max_length, self.max_source_length)
         return super().text_to_text(strategy, limits, freeze)
+
+    def stream(
+        self,
+        text: str,
+        *,
+        strategy: Greedy | Sample | None = None,
+        limits: Limits | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Gives a decoder's summary of a text in pieces, each as soon as it is written.
+
+        Joined, they are what the task answers with the same strategy and limits. A piece is whole
+        characters. Nothing is computed before a piece is asked for.
+
+        Args:
+            text: a text of any length.
+            strategy: instead of the task's own.
+            limits: instead of the task's own.
+            seed: for `Sample`; a new one each time by default.
+
+        Raises:
+            ValueError: the model is no decoder, the strategy is a `Beam`, or there is not the room
+                that the limits ask for.
+        """
+        if self.prompted is None:
+            raise ValueError(
+                f"`model` must be a decoder to be streamed. Received: {type(self.model).__name__}"
+            )
+        chosen: Any = strategy or self.strategy  # a `Beam` is refused below
+        limits = limits or self.limits
+        self._check_room(limits.max_length, self.max_source_length)
+        key = ("stream", chosen, limits)
+        if key not in self._functions:
+            self._functions[key] = PromptedStream(
+                self.prompted,
+                self.source_tokenizer,
+                strategy=chosen,
+                limits=limits,
+                max_source_length=self.max_source_length,
+            )
+        seed = random.getrandbits(31) if seed is None else seed
+        return self._functions[key].pieces(text, limits.max_length, self.max_length_ratio, seed)
 
     def length_cap(self) -> dict[str, Any]:
         """`max_length_ratio` of `tflm.export.TextToText`."""

@@ -72,6 +72,42 @@ class Likelihood:
         return [cls(float(total), int(row.sum())) for total, row in zip(sums, mask, strict=True)]
 
 
+@dataclasses.dataclass(frozen=True)
+class ScoredText:
+    """A likelihood and how long its text is: all that a metric of likelihoods reads of both.
+
+    Args:
+        log_probability: As of `Likelihood`.
+        num_tokens: As of `Likelihood`.
+        num_words: What stands between white space in the text.
+        num_characters: Its code points.
+        num_bytes: Its bytes in UTF-8.
+    """
+
+    log_probability: float
+    num_tokens: int
+    num_words: int
+    num_characters: int
+    num_bytes: int
+
+    @classmethod
+    def of(cls, likelihood: Likelihood, text: str) -> "ScoredText":
+        """Return the likelihood of a text with the text's lengths."""
+        lengths = len(text.split()), len(text), len(text.encode("utf-8"))
+        return cls(likelihood.log_probability, likelihood.num_tokens, *lengths)
+
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        """Numbers of words, characters and bytes, which no model has a part in."""
+        return self.num_words, self.num_characters, self.num_bytes
+
+
+def likelihood_statistics(texts: Sequence[ScoredText]) -> np.ndarray:
+    """Return the statistics (E, 6) of every metric of likelihoods."""
+    rows = [[text.log_probability, text.num_tokens, *text.lengths, 1] for text in texts]
+    return np.array(rows, dtype=np.float64)
+
+
 class _LikelihoodMetric(Metric):
     """A function of the log-probability of a corpus per unit of its text."""
 
@@ -112,18 +148,7 @@ class _LikelihoodMetric(Metric):
                 )
         texts = self.check_references(references)
         check_lengths("hypotheses", likelihoods, texts)
-        rows = [
-            [
-                likelihood.log_probability,
-                likelihood.num_tokens,
-                len(text.split()),
-                len(text),
-                len(text.encode("utf-8")),
-                1,
-            ]
-            for likelihood, text in zip(likelihoods, texts, strict=True)
-        ]
-        return np.array(rows, dtype=np.float64)
+        return likelihood_statistics(list(map(ScoredText.of, likelihoods, texts)))
 
     def score_statistics(self, statistics: np.ndarray) -> Score:
         """Score rows (E, 6), or their sum (6,); components are the log-probability and the counts.

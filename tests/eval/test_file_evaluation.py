@@ -1,6 +1,11 @@
+import dataclasses
+
 import pytest
 
+from tflm.eval import BitsPer, Likelihood, Perplexity, evaluate
 from tflm.eval.file_evaluation import compare_paths, evaluate_files
+from tflm.eval.metrics.perplexity import ScoredText
+from tflm.eval.significance import paired_bootstrap
 
 ROWS = {
     "sources": ["I like tea.", "He left.", "two men"],
@@ -140,3 +145,64 @@ def test_what_cannot_be_compared_is_refused(paths, tmp_path):
     (folder / "other" / "examples.jsonl").unlink()
     with pytest.raises(ValueError, match="given for a report without examples.jsonl.* other has"):
         compare_paths([folder / "other", folder / "hypotheses"])
+
+
+TEXTS = ["a cat sat", "公园很大", "we go home now", "茶"]
+
+
+def scored(path, totals, tokens=(3, 4, 5, 1), texts=TEXTS):
+    """A language model's report: a log-probability a text."""
+    found = [Likelihood(total, count) for total, count in zip(totals, tokens, strict=True)]
+    metrics = [Perplexity(), BitsPer("character")]
+    options = {"task": "causal_lm", "data": "four", "num_resamples": 9, "num_shown": 0}
+    report = evaluate(found, None, texts, metrics, **options)
+    likelihoods = tuple(map(ScoredText.of, found, texts))
+    dataclasses.replace(report, hypotheses=(), references=(), likelihoods=likelihoods).write(path)
+    return path, [found, texts]
+
+
+def test_language_models_are_compared_text_by_text(tmp_path):
+    first, ours = scored(tmp_path / "first", (-9.0, -8.0, -12.0, -3.0))
+    second, theirs = scored(tmp_path / "second", (-6.0, -5.0, -9.0, -1.0))
+    found = compare_paths([first, second], num_resamples=50)
+    metrics = [Perplexity(), BitsPer("character")]
+    expected = tuple(
+        paired_bootstrap(
+            metric, metric.statistics(*ours), metric.statistics(*theirs), num_resamples=50
+        )
+        for metric in metrics
+    )
+    assert found.comparisons == (expected,) and expected[0].difference < 0
+    assert (found.num_examples, found.data, found.examples) == (4, "four", ())
+    assert "Perplexity" in found.to_text() and "Where they differ" not in found.to_html()
+    (only,) = compare_paths([first, second], metrics=["bits_per_byte"], num_resamples=9).comparisons
+    assert [comparison.system.name for comparison in only] == ["bits_per_byte"]
+
+
+def test_language_models_of_other_tokenizers_are_not_compared_by_tokens(tmp_path):
+    first, _ = scored(tmp_path / "first", (-9.0, -8.0, -12.0, -3.0))
+    second, _ = scored(tmp_path / "second", (-6.0, -5.0, -9.0, -1.0), tokens=(3, 2, 5, 1))
+    found = compare_paths([first, second], num_resamples=9)
+    assert [score.name for score in found.systems[0].scores] == ["bits_per_character"]
+    with pytest.raises(ValueError, match="`metric` must be by the word, .*=perplexity of 13, 11 t"):
+        compare_paths([first, second], metrics=["perplexity"])
+
+
+def test_what_language_models_cannot_be_compared_by_is_told(paths, tmp_path):
+    folder = tmp_path / "models"
+    first, _ = scored(folder / "first", (-9.0, -8.0, -12.0, -3.0))
+    other, _ = scored(folder / "other", (-6.0, -5.0, -9.0, -1.0), texts=[*TEXTS[:3], "茶水"])
+    with pytest.raises(ValueError, match="of the same data. Received: first and other, whose text"):
+        compare_paths([first, other])
+    with pytest.raises(ValueError, match="must all be reports of language models.* hypotheses, wh"):
+        compare_paths([first, paths["hypotheses"]])
+    with pytest.raises(ValueError, match="must be one that reads likelihoods: .*metric='bleu'"):
+        compare_paths([first, scored(folder / "third", (-1.0,) * 4)[0]], metrics=["bleu"])
+    with pytest.raises(ValueError, match="`systems` must be at least two. Received: first"):
+        compare_paths([first])
+    whole = [scored(folder / name, (-7.0,), (9,), ["".join(TEXTS)])[0] for name in ("a", "b")]
+    with pytest.raises(ValueError, match="reports of two texts or more: .* Received: 1 text"):
+        compare_paths(whole)
+    (first / "likelihoods.jsonl").unlink()
+    with pytest.raises(ValueError, match="with likelihoods.jsonl, .* Received: first, which has"):
+        compare_paths([first, other])

@@ -11,6 +11,7 @@ from tflm.eval.metrics.calibration import BrierScore
 from tflm.eval.metrics.classification import Accuracy
 from tflm.eval.metrics.labels import Label
 from tflm.eval.metrics.lengths import Output, TruncatedShare
+from tflm.eval.metrics.perplexity import ScoredText
 from tflm.eval.metrics.squad2 import Answer, Squad2F1
 from tflm.eval.metrics.ter import TER
 from tflm.eval.printing import unescape_line
@@ -242,3 +243,13 @@ def test_baselines_stand_beside_the_system_in_every_form(tmp_path):
     assert json.loads(report.to_json())["baselines"][0]["name"] == "copy_source"
     report.write(tmp_path)
     assert Report.read(tmp_path) == report
+
+
+def test_likelihoods_are_lines_of_a_file_of_their_own(report, tmp_path):
+    texts = (ScoredText(-2.5, 3, 1, 4, 12), ScoredText(float("-inf"), 2, 2, 5, 5))
+    scored = dataclasses.replace(report, likelihoods=texts)
+    scored.write(tmp_path)
+    assert Report.read(tmp_path) == scored
+    assert len((tmp_path / "likelihoods.jsonl").read_text().splitlines()) == 2
+    report.write(tmp_path)
+    assert not (tmp_path / "likelihoods.jsonl").exists()

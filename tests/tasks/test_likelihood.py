@@ -81,6 +81,10 @@ def test_perplexity_is_by_tokens_and_has_an_interval(task, exported):
     assert (report.task, report.data, report.num_examples) == ("causal_lm", "five", 5)
     assert report.settings == {"model": "lines/1"}
     assert report.hypotheses == report.references == ()
+    assert [text.num_bytes for text in report.likelihoods] == [len(t.encode()) for t in TEXTS]
+    assert sum(text.log_probability for text in report.likelihoods) == pytest.approx(
+        total, rel=1e-5
+    )
 
 
 def test_metrics_may_be_named():

@@ -248,6 +248,8 @@ def test_what_a_kind_of_network_does_not_have_is_refused(make, make_prompted, to
         Summarization(make_prompted().model, tokenizer, other)
     with pytest.raises(TypeError, match="`model` must be an EncoderDecoder or a Decoder. Received"):
         Summarization(tokenizer, tokenizer)
+    with pytest.raises(ValueError, match="`model` must be a decoder to be streamed. .*: PointerG"):
+        make().stream("Anna: tea")
 
 
 def test_a_saved_decoder_comes_back_with_its_prompt(untrained, tmp_path):
