@@ -1,151 +1,229 @@
-"""Decoding speed of an exported model against KerasHub's `generate` at Marian-base sizes.
+"""Decoding speed of exported models against Hugging Face, CTranslate2 and KerasHub.
 
-    python benchmarks/decode.py
+    python benchmarks/decode.py --check --out decode.json
 
-6+6 layers, 512 wide, feed-forward 2,048, 8 heads, vocabulary 32,000, random weights; sources of 20
-tokens, exactly 32 new tokens, batch 32. Our side is the SavedModel's `serving_default`, strings in
-and strings out, run without XLA as a stock TF Serving runs it, exported in float32, in bfloat16 and
-in bfloat16 with `freeze`. KerasHub's is `BartSeq2SeqLM.generate` on token ids, in both dtypes, with
-and without XLA; it ships set to float32 without. Printed: medians over alternating rounds, and
-the ratios in float32, of the best of each, and of KerasHub as it ships to our best.
+One network of random weights is the same on every side but KerasHub's, which has its own of the
+same sizes: Marian's base sizes (6+6 layers, 512 wide, feed-forward 2,048, 8 heads, vocabulary
+32,000; sources of 20 tokens, exactly 32 new ones) and GPT-2's small ones (12 layers, 768 wide,
+vocabulary 50,257; prompts of 32 tokens, exactly 64 new ones). Every side is a process of its own
+with every core, and they run in turn:
+
+    tflm            the SavedModel's `serving_default`, strings in and strings out, without our
+                    code and without XLA, as a stock TF Serving runs it
+    Hugging Face    `generate` on PyTorch, float32 and bfloat16
+    CTranslate2     float32 and int8, all rows in one batch
+    KerasHub        `generate` of BART or GPT-2, float32 and bfloat16, with and without XLA
+
+PyTorch and CTranslate2 get virtual environments of their own (see benchmarks/environments.py); set
+PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu to spare a gigabyte of CUDA. Before it is
+timed, each float32 side must write the same tokens, greedily. A side that takes twice as long as
+another of its library in the first round stays out of the others. Printed for each cell: medians
+over the rounds, shares of what the machine can do (benchmarks/limits.py; products and weights of
+one byte have no rate, "-"), and how many times as long as our best and our default each side takes:
+medians of the ratios in each round.
 """
 
 import argparse
+import contextlib
 import dataclasses
+import datetime
+import functools
+import json
 import os
-import statistics
+import pathlib
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import limits
+from decode_cells import CELLS, NETWORKS, OURS, PEERS, Cell, Network, cells_named, library, verdicts
+from decode_report import agreement, dtype_of, summary, table, verdict_line, versions_line
+from decode_sides import EXPORTS, Sides
+from environments import DEFAULT
+from rounds import machine, time_rounds
+from sides import Side
 
-import keras  # noqa: E402
-import keras_hub  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from rounds import machine, median_ratio, time_rounds  # noqa: E402
-from sentencepiece import sentencepiece_model_pb2  # noqa: E402
-
-from tflm import models  # noqa: E402
-from tflm.generation import Beam, Greedy, Limits  # noqa: E402
-from tflm.tasks import Translation  # noqa: E402
-from tflm.tokenizers import SentencePieceTokenizer  # noqa: E402
-
-VOCAB_SIZE, NEW_TOKENS, SOURCE_TOKENS = 32000, 32, 20
+MOST_ROWS, CHECKED_ROWS = 256, 4
+PAUSE = 0.5  # seconds: OpenMP's threads look for work for 0.2
 
 
-def word_tokenizer() -> SentencePieceTokenizer:
-    """A SentencePiece model with a piece for each of the words "w4" … "w31999"."""
-    proto = sentencepiece_model_pb2.ModelProto()
-    special = {"<pad>": 3, "<unk>": 2, "<s>": 3, "</s>": 3}  # piece types of the format
-    for name, kind in special.items():
-        proto.pieces.add(piece=name, score=0.0, type=kind)
-    for number in range(len(special), VOCAB_SIZE):
-        proto.pieces.add(piece=f"\u2581w{number}", score=-float(number), type=1)
-    trainer = proto.trainer_spec
-    trainer.model_type, trainer.vocab_size = 1, VOCAB_SIZE
-    trainer.pad_id, trainer.unk_id, trainer.bos_id, trainer.eos_id = 0, 1, 2, 3
-    proto.normalizer_spec.name = "identity"
-    proto.normalizer_spec.add_dummy_prefix = True
-    return SentencePieceTokenizer(proto.SerializeToString())
-
-
-def exported(
-    strategy: Beam | Greedy, directory: str, layers: int, dtype: str, freeze: bool
-) -> tf.types.experimental.Callable:
-    """`serving_default` of a Transformer with random weights, loaded from disk."""
-    network, config = models.find("transformer/base")
-    config = dataclasses.replace(
-        config, vocab_size=VOCAB_SIZE, num_encoder_layers=layers, num_decoder_layers=layers
-    )
-    limits = Limits(max_length=NEW_TOKENS, min_length=NEW_TOKENS)
-    task = Translation(network(config), word_tokenizer(), strategy=strategy, limits=limits)
-    # Biases start at zero, and a graph optimiser would leave out what adds zero.
-    random = np.random.default_rng(0)
-    for weight in task.model.weights:
-        if weight.path.endswith("bias"):
-            weight.assign(random.normal(0.0, 0.02, weight.shape))
-    loaded = tf.saved_model.load(str(task.export(directory, dtype=dtype, freeze=freeze)))
-    serve = loaded.signatures["serving_default"]
-    serve.held = loaded  # a signature of a temporary loses its variables
-    return serve
-
-
-def their_model(sampler: object, jit_compile: bool, layers: int, dtype: str) -> keras.Model:
-    """KerasHub's BART of the same sizes."""
-    backbone = keras_hub.models.BartBackbone(
-        vocabulary_size=VOCAB_SIZE,
-        num_layers=layers,
-        num_heads=8,
-        hidden_dim=512,
-        intermediate_dim=2048,
-        max_sequence_length=64,
-        dtype=dtype,
-    )
-    model = keras_hub.models.BartSeq2SeqLM(backbone=backbone, preprocessor=None)
-    model.compile(sampler=sampler, jit_compile=jit_compile)
-    return model
-
-
-def compare(beams: int, options: argparse.Namespace) -> float:
-    """The median ratio of KerasHub's time, set as it ships, to our best."""
-    random = np.random.default_rng(0)
-    ids = random.integers(4, VOCAB_SIZE, (options.batch, SOURCE_TOKENS - 1))
-    texts = tf.constant([" ".join(f"w{number}" for number in row) for row in ids])
-    ends = np.full((options.batch, 1), 3)
-    prompt = np.zeros((options.batch, NEW_TOKENS + 1), "int32")
-    prompt[:, 0] = 2
-    inputs = {
-        "encoder_token_ids": np.concatenate([ids, ends], axis=1).astype("int32"),
-        "encoder_padding_mask": np.ones((options.batch, SOURCE_TOKENS), bool),
-        "decoder_token_ids": prompt,
-        "decoder_padding_mask": prompt != 0,
+def written(sides: dict[str, Side]) -> dict[str, list[list[int]]]:
+    """What the sides that have our weights write for the first rows, token ids."""
+    ask = {"batch": CHECKED_ROWS, "answers": True}
+    return {
+        name: side.run(**ask)["result"]
+        for name, side in sides.items()
+        if library(name) != "KerasHub"
     }
-    strategy = Greedy() if beams == 1 else Beam(num_beams=beams)
-    ours: dict[str, Callable[[], object]] = {}
-    theirs: dict[str, Callable[[], object]] = {}
-    for dtype in ("float32", "bfloat16"):
-        for freeze in (False, True) if dtype == "bfloat16" else (False,):
-            with tempfile.TemporaryDirectory() as directory:
-                serve = exported(strategy, directory, options.layers, dtype, freeze)
-            name = f"tflm {dtype}{' frozen' if freeze else ''}"
-            ours[name] = lambda serve=serve: serve(text=texts)["text"].numpy()
-        for jit_compile in (False, True):
-            sampler = "greedy" if beams == 1 else keras_hub.samplers.BeamSampler(num_beams=beams)
-            model = their_model(sampler, jit_compile, options.layers, dtype)
-            name = f"KerasHub {dtype}{' XLA' if jit_compile else ''}"
-            theirs[name] = lambda model=model: model.generate(inputs, stop_token_ids=None)
-    seconds = time_rounds({**ours, **theirs}, options.rounds)
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    for name, time in median.items():
-        print(f"  {name:24s} {time:7.3f} s, {time / NEW_TOKENS * 1e3:7.1f} ms a step")
-    our_best, their_best = min(ours, key=median.__getitem__), min(theirs, key=median.__getitem__)
-    shipped = "KerasHub float32"
-    for slow, fast in ((shipped, "tflm float32"), (their_best, our_best), (shipped, our_best)):
-        print(f"  {slow} / {fast}: {median_ratio(seconds[slow], seconds[fast]):.2f}", flush=True)
-    return median_ratio(seconds[shipped], seconds[our_best])
+
+
+def check_answers(answers: dict[str, list[list[int]]], greedy: bool) -> dict[str, int]:
+    """How many rows each side writes as the first float32 side does.
+
+    Raises:
+        RuntimeError: greedily, another float32 side writes other tokens, or all rows are the same.
+    """
+    float32 = [name for name in answers if dtype_of(name) == "float32"]
+    if not float32:
+        return {}
+    equal = agreement(answers, float32[0])
+    print("  rows of", CHECKED_ROWS, "as", float32[0], "writes them:", equal, flush=True)
+    rows = answers[float32[0]]
+    other = [name for name in float32 if equal[name] < CHECKED_ROWS]
+    if greedy and (other or len(set(map(tuple, rows))) == 1):
+        told = "\n".join(f"{name}: {answers[name]}" for name in float32)
+        raise RuntimeError(
+            "float32 sides must write the same tokens, and others for other rows. "
+            f"Received:\n{told}"
+        )
+    return equal
+
+
+def time_cell(sides: dict[str, Side], batch: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each side in each round; those that cannot be their library's best have one."""
+    calls = {name: functools.partial(side.run, batch=batch) for name, side in sides.items()}
+    seconds = time_rounds(calls, 1, pause=PAUSE)
+    best: dict[str, float] = {}
+    for name, (time,) in seconds.items():
+        best[library(name)] = min(time, best.get(library(name), time))
+    calls = {
+        name: call
+        for name, call in calls.items()
+        if library(name) == OURS or seconds[name][0] < 2 * best[library(name)]
+    }
+    for name, times in time_rounds(calls, rounds - 1, warmups=0, pause=PAUSE).items():
+        seconds[name] += times
+    return seconds
+
+
+def compare(cells: list[Cell], network: Network, folder: pathlib.Path, result: dict) -> None:
+    """Times cells of one network and one strategy, and adds what is found to `result`."""
+    options, beams = result["options"], cells[0].beams
+    most = max(CHECKED_ROWS, *(cell.batch for cell in cells))
+    sides = Sides(network, beams, network.rows(most), folder, options)
+    by_cell: dict[str, dict[str, dict[str, list[float]]]] = {cell.name: {} for cell in cells}
+    kind = f"{network.name}/{cells[0].strategy}"
+    with sides.running(OURS, result) as ours:
+        answers = written(ours)
+        for peer in options.peers:
+            with sides.running(peer, result) as theirs:
+                equal = check_answers({**answers, **written(theirs)}, beams == 1)
+                result["equal_rows"].setdefault(kind, {}).update(equal)
+                for cell in cells:
+                    print(f" {cell.name}, {peer}", flush=True)
+                    seconds = time_cell({**ours, **theirs}, cell.batch, options.rounds)
+                    by_cell[cell.name][peer] = seconds
+    for cell in cells:
+        rows = summary(cell, by_cell[cell.name], network, result["rates"])
+        found = {"seconds": by_cell[cell.name], "sides": rows}
+        result["cells"][cell.name] = found
+        result["verdicts"] += verdicts(cell.name, by_cell[cell.name])
+        print(table(cell, network, rows), flush=True)
+
+
+def write(result: dict[str, Any], path: pathlib.Path) -> None:
+    """Writes what was found, beside and then in its place."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    told = {
+        **result,
+        "options": {name: str(value) for name, value in vars(result["options"]).items()},
+    }
+    beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    about, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    names = [cell.name for cell in CELLS]
+    add(
+        "--cells",
+        nargs="+",
+        default=["*"],
+        metavar="CELL",
+        help=f"of {' '.join(names)}, and any other batch: gpt2/4/greedy; or patterns: 'marian/1/*'",
+    )
+    add("--rounds", type=int, default=5, help="in which the sides run in turn (default: 5)")
+    add("--peers", nargs="+", default=PEERS, choices=PEERS, help="(default: all)")
+    ours = ("default", "bfloat16", "bfloat16 frozen")
+    add(
+        "--ours",
+        nargs="+",
+        default=ours,
+        choices=EXPORTS,
+        help=f"how our models are exported (default: {', '.join(ours)})",
+    )
+    add("--layers", type=int, help="instead of 6 and 12, to try the command out")
+    add(
+        "--environments",
+        type=pathlib.Path,
+        default=DEFAULT,
+        metavar="FOLDER",
+        help="of the virtual environments `torch` and `ctranslate2`, made where they are missing; "
+        "links to others will do (default: .venv-peers)",
+    )
+    add(
+        "--models",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="keep the models there, and use those that are there (default: they are deleted)",
+    )
+    add("--out", type=pathlib.Path, metavar="FILE", help="write all that was measured, as JSON")
+    add(
+        "--check",
+        action="store_true",
+        help="fail unless the targets of these cells and peers are met: TARGETS in decode_cells.py",
+    )
+    options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds must be at least 2")
+    try:
+        options.cells = cells_named(options.cells, MOST_ROWS)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
 
 
 def main() -> None:
-    """Prints seconds per call and the ratios, greedy and beam 4."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--layers", type=int, default=6, help="of the encoder and of the decoder")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--beams", type=int, nargs="+", default=(1, 4), choices=(1, 4))
-    parser.add_argument(
-        "--require", type=float, nargs=2, default=(0.0, 0.0), help="least of the last ratio"
-    )
-    options = parser.parse_args()
-    print(machine())
-    passed = True
-    for beams, least in zip((1, 4), options.require, strict=True):
-        if beams not in options.beams:
-            continue
-        print(f"batch {options.batch}, {'greedy' if beams == 1 else f'beam {beams}'}")
-        passed &= compare(beams, options) >= least
-    sys.exit(0 if passed else 1)
+    """Prints a table for each cell, and what became of the targets."""
+    options = parsed()
+    command = [sys.executable, limits.__file__, "--json"]
+    rates = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "date": date,
+        "options": options,
+        "rates": rates,
+        "versions": {},
+        "peak_bytes": {},
+        "equal_rows": {},
+        "cells": {},
+        "verdicts": [],
+    }
+    print(f"{machine()}; {date}\n{limits.described(rates)}", flush=True)
+    with contextlib.ExitStack() as stack:
+        models = options.models or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for kind in dict.fromkeys((cell.network, cell.beams) for cell in options.cells):
+            cells = [cell for cell in options.cells if (cell.network, cell.beams) == kind]
+            network = NETWORKS[kind[0]]
+            layers = options.layers or network.layers
+            network = dataclasses.replace(network, layers=layers)
+            compare(cells, network, models / f"{network.name}-{layers}", result)
+            if options.out:
+                write(result, options.out)
+    print(versions_line(result["versions"]))
+    held = (f"{name} {size / 2**30:.1f}" for name, size in result["peak_bytes"].items())
+    print(f"most memory held, GiB: {', '.join(held)}")
+    for verdict in result["verdicts"]:
+        print(verdict_line(verdict))
+    met = all(verdict["met"] for verdict in result["verdicts"])
+    sys.exit(0 if met or not options.check else 1)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 
 def time_rounds(
-    sides: dict[str, Callable[[], None]], rounds: int, warmups: int = 1
+    sides: Mapping[str, Callable[[], object]], rounds: int, warmups: int = 1, pause: float = 0.0
 ) -> dict[str, list[float]]:
     """Seconds of each side in each round.
 
@@ -16,15 +16,18 @@ def time_rounds(
         sides: what to time, by name.
         rounds: how often each side is timed.
         warmups: calls of each side before timing starts; compilation happens there.
+        pause: seconds before each timed call, in which the threads of the last side fall asleep:
+            those of OpenMP look for work for a fifth of a second.
     """
     for name, call in sides.items():
         for _ in range(warmups):
             began = time.perf_counter()
             call()
-        print(f"  warmed up {name}: {time.perf_counter() - began:.1f} s", flush=True)
+            print(f"  warmed up {name}: {time.perf_counter() - began:.1f} s", flush=True)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
         for name, call in sides.items():
+            time.sleep(pause)
             began = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - began)

@@ -1,127 +1,225 @@
-"""Training throughput of `transformer/tiny` against KerasHub's BART of the same sizes.
+"""Training steps against Hugging Face on PyTorch and against KerasHub's `fit`, on the same arrays.
 
-    python benchmarks/training.py --data ../shared/data/multi30k
+    python benchmarks/training.py --check --out training.json
 
-Both sides run `model.fit` on the same batches: Multi30k English-German, joint vocabulary of 8,000,
-4,096 target tokens a batch, batches of the most frequent shape. Both sides use Adam and dropout
-0.1; ours smooths its labels, KerasHub's does not. KerasHub runs in float32 and mixed_bfloat16, with
-and without XLA, and its best counts. Printed: medians over alternating rounds.
+| workload | network | a batch |
+|---|---|---|
+| tiny | `transformer/tiny`, vocabulary 10,000 | 256 rows of 16 target tokens: 4,096 |
+| base | Marian's base sizes, 6+6 layers, vocabulary 32,000 | 64 rows of 32: 2,048 |
+| bert | BERT-base that classifies | 16 texts of 128 tokens |
+| gpt2 | GPT-2 small | 4 rows of 256 tokens: 1,024 |
+
+Ours is `task.fit` with what a run gets that sets nothing, dtype included, and in the other one of
+float32 and mixed_bfloat16. Hugging Face's networks run in float32 and under bfloat16 autocast, with
+fused AdamW; KerasHub's (BART, BERT, GPT-2) in float32 and mixed_bfloat16, with and without XLA. All
+have dropout 0.1. Ours clips gradients, counts metrics and, in translation, smooths labels; theirs
+do not.
+
+Each side is a process. At most `--alive` of them are there at a time, ours always among them, and
+take turns in every round; so a ratio is the median over rounds of their time to ours in the same
+round. Of a peer the setting with the least ratio counts. Peak memory is the process's, libraries
+and compilation included. `--layers` and `--rows` make small trials of it, whose ratios say nothing.
 """
 
 import argparse
-import collections
+import contextlib
 import dataclasses
-import itertools
+import datetime
+import json
 import os
 import pathlib
 import statistics
 import sys
-import warnings
+from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
+from environments import DEFAULT, environment
+from rounds import machine, median_ratio, time_rounds
+from sides import Side
 
-import keras  # noqa: E402
-import keras_hub  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from rounds import machine, median_ratio, time_rounds  # noqa: E402
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE / "peers"))
+from training_work import WORKS, Work  # noqa: E402
 
-from tflm import models  # noqa: E402
-from tflm.data import ParallelFiles, TranslationBatches  # noqa: E402
-from tflm.tasks.sequence_to_sequence import default_optimizer  # noqa: E402
-from tflm.tokenizers import SentencePieceTokenizer  # noqa: E402
-from tflm.training.losses import SmoothedCrossEntropy  # noqa: E402
+STEPS = {"tiny": 8, "base": 2, "bert": 1, "gpt2": 2}  # updates a round: several seconds each
+PAUSE = 0.3  # seconds, see `time_rounds`
 
-VOCAB_SIZE = 8000
-OURS = "tflm mixed_bfloat16"
+Settings = dict[str, Any]
+OURS: list[Settings] = [{"library": "tflm", "dtype": dtype} for dtype in ("default", "other")]
+PEERS: dict[str, list[Settings]] = {
+    "Hugging Face": [{"dtype": dtype} for dtype in ("float32", "bfloat16")],
+    "KerasHub": [
+        {"dtype": dtype, "jit_compile": jit_compile}
+        for dtype in ("float32", "mixed_bfloat16")
+        for jit_compile in (False, True)
+    ],
+}
+# How many times as long as ours a peer's best setting takes at least.
+LEAST = {
+    "Hugging Face": dict.fromkeys(WORKS, 1.3),
+    "KerasHub": {"tiny": 2.0, "base": 3.0},
+}
+MEMORY = "tiny", "Hugging Face"  # where our peak is at most the peer's, of its settings the least
 
 
-def most_frequent_batches(data: pathlib.Path, count: int) -> list:
-    """`count` full batches of the shape that occurs most often."""
-    pairs = list(ParallelFiles(data / "train.en.gz", data / "train.de.gz"))
-    tokenizer = SentencePieceTokenizer.train(itertools.chain(*pairs), VOCAB_SIZE)
-    batches = TranslationBatches(
-        pairs, tokenizer, tokenizer, training=True, tokens_per_batch=4096, max_length=128
+def side(work: Work, steps: int, settings: Settings, environments: pathlib.Path) -> Side:
+    """The process of a setting."""
+    if settings["library"] == "Hugging Face":
+        interpreter, script = str(environment("torch", environments)), "torch_training.py"
+    else:
+        interpreter, script = sys.executable, "keras_training.py"
+    given = {"work": dataclasses.asdict(work), "steps": steps, **settings}
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    command = [interpreter, str(HERE / "peers" / script)]
+    return Side(f"{settings['library']} {given}", command, given, variables)
+
+
+def timed(
+    work: Work, steps: int, group: list[Settings], options: argparse.Namespace
+) -> dict[str, Any]:
+    """By names of sides: `info`, `seconds` of the rounds, MiB at the `start` and at the `peak`."""
+    found: dict[str, Any] = {}
+    running: dict[str, Side] = {}
+    with contextlib.ExitStack() as stack:
+        for settings in group:
+            started = stack.enter_context(side(work, steps, settings, options.environments))
+            name = started.info["name"]
+            running[name] = started
+            found[name] = {"library": settings["library"], "info": started.info}
+            found[name]["start"] = started.peak_bytes() / 2**20
+        calls: dict[str, Any] = {name: started.run for name, started in running.items()}
+        for name, seconds in time_rounds(calls, options.rounds, pause=PAUSE).items():
+            found[name] |= {"seconds": seconds, "peak": running[name].peak_bytes() / 2**20}
+    return found
+
+
+def compare(work: Work, steps: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Every setting's side, with its `ratio` to our first one; see `timed`."""
+    first, *rest = OURS
+    rest += [{"library": peer, **each} for peer in options.peers for each in PEERS[peer]]
+    size = options.alive - 1
+    sides: dict[str, Any] = {}
+    for start in range(0, len(rest), size):
+        found = timed(work, steps, [first, *rest[start : start + size]], options)
+        ours = next(iter(found))
+        for name, each in found.items():
+            each["ratio"] = median_ratio(each["seconds"], found[ours]["seconds"])
+            known = sides.setdefault(name, each)
+            if known is not each:  # ours, of another group
+                known["seconds"] += each["seconds"]
+    for each in sides.values():
+        median = statistics.median(each["seconds"])
+        each["per_second"] = steps * work.units / median
+    return sides
+
+
+def show(work: Work, sides: dict[str, Any]) -> None:
+    """The table of a workload."""
+    print(f"  {'':34s} {work.unit + '/s':>16s} {'time / ours':>12s} {'MiB':>7s} {'at start':>9s}")
+    for name, each in sides.items():
+        print(
+            f"  {name:34s} {each['per_second']:16,.1f} {each['ratio']:12.2f} "
+            f"{each['peak']:7,.0f} {each['start']:9,.0f}"
+        )
+
+
+def judge(workload: str, sides: dict[str, Any], peers: list[str]) -> list[dict[str, Any]]:
+    """What is measured against what is wanted: `what`, `value`, `wanted`, and whether it is `met`.
+
+    Nothing is wanted (`None`) of some.
+    """
+    ours = next(iter(sides.values()))["peak"]
+    found = []
+    for peer in peers:
+        of_peer = {name: each for name, each in sides.items() if each["library"] == peer}
+        best = min(of_peer, key=lambda name: of_peer[name]["ratio"])
+        ratio, wanted = of_peer[best]["ratio"], LEAST[peer].get(workload)
+        what = f"{best}, its best: time / ours"
+        met = wanted is None or ratio >= wanted
+        found.append({"what": what, "value": ratio, "wanted": wanted, "met": met})
+        if (workload, peer) == MEMORY:
+            share = ours / min(each["peak"] for each in of_peer.values())
+            what = f"our peak memory / the least of {peer}"
+            found.append({"what": what, "value": share, "wanted": 1.0, "met": share <= 1.0})
+    return found
+
+
+def write(path: pathlib.Path, results: dict[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def parse() -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    by_shape = collections.defaultdict(list)
-    for batch in batches.epoch(0).as_numpy_iterator():
-        by_shape[batch[0]["encoder_token_ids"].shape, batch[1].shape].append(batch)
-    found = max(by_shape.values(), key=len)
-    return list(itertools.islice(itertools.cycle(found), count))
+    parser.add_argument("--workloads", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="updates in a round; by default some seconds'")
+    parser.add_argument("--alive", type=int, default=4, help="processes at a time, two at least")
+    parser.add_argument("--layers", type=int, help="instead of the workload's")
+    parser.add_argument("--rows", type=int, help="of a batch, instead of the workload's")
+    parser.add_argument("--environments", type=pathlib.Path, default=DEFAULT, metavar="FOLDER")
+    parser.add_argument("--check", action="store_true", help="fail where something is not met")
+    parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the results as JSON")
+    options = parser.parse_args()
+    if options.alive < 2 or options.rounds < 1:
+        parser.error("--alive must be at least 2, and --rounds at least 1")
+    return options
 
 
-def dataset(batches: list) -> tf.data.Dataset:
-    """The batches, held in memory, over and over."""
-    stacked = tf.nest.map_structure(lambda *arrays: np.stack(arrays), *batches)
-    return tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(4)
-
-
-def our_model(policy: str) -> keras.Model:
-    """`transformer/tiny`, compiled as `Translation` does."""
-    network, config = models.find("transformer/tiny")
-    model = network(dataclasses.replace(config, vocab_size=VOCAB_SIZE), dtype=policy)
-    model.compile(default_optimizer(), SmoothedCrossEntropy(0.1), jit_compile=False)
-    return model
-
-
-def their_model(policy: str, jit_compile: bool) -> keras.Model:
-    """KerasHub's BART with the sizes of `transformer/tiny`."""
-    backbone = keras_hub.models.BartBackbone(
-        vocabulary_size=VOCAB_SIZE,
-        num_layers=4,
-        num_heads=4,
-        hidden_dim=128,
-        intermediate_dim=256,
-        dropout=0.1,
-        max_sequence_length=128,
-        dtype=policy,
+def describe(workload: str, work: Work, steps: int) -> None:
+    """The line over a workload's rounds."""
+    print(
+        f"{workload}: {work.preset}, {work.layers} layers, {work.rows} rows of {work.length} "
+        f"tokens, {work.units:,} {work.unit} a batch, {steps} updates a round",
+        flush=True,
     )
-    model = keras_hub.models.BartSeq2SeqLM(backbone=backbone, preprocessor=None)
-    model.compile(
-        optimizer=keras.optimizers.Adam(1e-4),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=jit_compile,
-    )
-    return model
+
+
+def tell(targets: list[dict[str, Any]]) -> bool:
+    """Prints what `judge` found; whether all is met."""
+    for each in targets:
+        wanted = "" if each["wanted"] is None else f", wanted {each['wanted']}"
+        missed = "" if each["met"] else ": MISSED"
+        print(f"  {each['what']}: {each['value']:.2f}{wanted}{missed}", flush=True)
+    return all(each["met"] for each in targets)
 
 
 def main() -> None:
-    """Prints target tokens per second and the ratio to KerasHub's best."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="Multi30k's directory")
-    parser.add_argument("--steps", type=int, default=8, help="updates in a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--require", type=float, default=0.0, help="fail below this ratio")
-    options = parser.parse_args()
-
-    batches = most_frequent_batches(options.data, options.steps)
-    tokens = sum(float(weight.sum()) for _, _, weight in batches)
-    shape = batches[0][1].shape
-    print(machine())
-    print(f"batches of {shape[0]} rows x {shape[1]} target tokens, {options.steps} updates a round")
-    side_models = {OURS: our_model("mixed_bfloat16"), "tflm float32": our_model("float32")}
-    for policy in ("float32", "mixed_bfloat16"):
-        for jit_compile in (False, True):
-            name = f"KerasHub {policy}{' XLA' if jit_compile else ''}"
-            side_models[name] = their_model(policy, jit_compile)
-
-    data = dataset(batches)
-
-    def fit(model: keras.Model) -> None:
-        model.fit(data, steps_per_epoch=options.steps, epochs=1, verbose=0)
-
-    sides = {name: (lambda model=model: fit(model)) for name, model in side_models.items()}
-    seconds = time_rounds(sides, options.rounds)
-    for name, times in seconds.items():
-        print(f"{name:32s} {tokens / statistics.median(times):10,.0f} target tokens/s")
-    theirs = min(
-        (name for name in seconds if name.startswith("KerasHub")),
-        key=lambda name: statistics.median(seconds[name]),
-    )
-    ratio = median_ratio(seconds[theirs], seconds[OURS])
-    print(f"{OURS} / {theirs} (its best): {ratio:.2f}")
-    sys.exit(0 if ratio >= options.require else 1)
+    """Prints a table for each workload, and what is wanted of it."""
+    options = parse()
+    now = datetime.datetime.now(datetime.UTC).date().isoformat()
+    results: dict[str, Any] = {"machine": machine(), "date": now, "versions": {}, "workloads": {}}
+    print(results["machine"], flush=True)
+    if "Hugging Face" in options.peers:
+        environment("torch", options.environments)  # made before anything is timed
+    changes = {name: getattr(options, name) for name in ("layers", "rows")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    met = True
+    for workload in options.workloads:
+        work = dataclasses.replace(WORKS[workload], **changes)
+        steps = options.steps or STEPS[workload]
+        describe(workload, work, steps)
+        sides = compare(work, steps, options)
+        show(work, sides)
+        targets = judge(workload, sides, options.peers)
+        met &= tell(targets)
+        results["workloads"][workload] = {
+            "work": dataclasses.asdict(work),
+            "steps": steps,
+            "sides": sides,
+            "targets": targets,
+        }
+        for each in sides.values():
+            results["versions"] |= each["info"]["versions"]
+        if options.out:
+            write(options.out, results)
+    print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
+    sys.exit(0 if met or not options.check else 1)
 
 
 if __name__ == "__main__":
