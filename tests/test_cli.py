@@ -374,12 +374,16 @@ def test_a_model_that_falls_short_is_not_exported(tflm, trained, folder, tmp_pat
 
     def save(module, signatures, directory, version, extra, warmup):
         written.update(extra)
+        assets = directory / "1" / "assets.extra"
+        assets.mkdir(parents=True)
+        (assets / "model_card.json").write_text(extra["model_card.json"], "utf-8")
         return directory / "1"
 
     monkeypatch.setattr("tflm.tasks.base.save", save)  # which has tests of its own
     monkeypatch.setattr("tflm.export.write_bundle", lambda _: types.SimpleNamespace(kept=[]))
     done = tflm(*scored, "--require", "ter<=100000")
     assert (done.code, done.out) == (0, f"{tmp_path / 'm' / '1'}\n")
+    assert "bytes of weights, 1.00 of float32's; bleu " in done.err
     card = json.loads(written["model_card.json"])
     assert card["training"]["seed"] == 5
     assert card["training"]["clean"][0] == "whitespace"
