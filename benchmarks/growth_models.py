@@ -31,26 +31,6 @@ EXPORTS: dict[str, dict[str, Any]] = {
 }
 
 
-def word_tokenizer(vocab_size: int) -> Any:
-    """A SentencePiece model in which the words "w4", "w5" … are the tokens 4, 5 …"""
-    from sentencepiece import sentencepiece_model_pb2
-
-    from tflm.tokenizers import SentencePieceTokenizer
-
-    proto = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue]
-    special = {"<pad>": 3, "<unk>": 2, "<s>": 3, "</s>": 3}  # piece types of the format
-    for name, kind in special.items():
-        proto.pieces.add(piece=name, score=0.0, type=kind)
-    for number in range(len(special), vocab_size):
-        proto.pieces.add(piece=f"\u2581w{number}", score=-float(number), type=1)
-    trainer = proto.trainer_spec
-    trainer.model_type, trainer.vocab_size = 1, vocab_size
-    trainer.pad_id, trainer.unk_id, trainer.bos_id, trainer.eos_id = 0, 1, 2, 3
-    proto.normalizer_spec.name = "identity"
-    proto.normalizer_spec.add_dummy_prefix = True
-    return SentencePieceTokenizer(proto.SerializeToString())
-
-
 def texts(count: int, vocab_size: int) -> list[str]:
     """Sources of `SOURCE_WORDS` tokens."""
     import numpy as np
@@ -61,6 +41,8 @@ def texts(count: int, vocab_size: int) -> list[str]:
 
 def writer(options: argparse.Namespace, length: int) -> Any:
     """A task with random weights, which writes so many tokens whatever it reads."""
+    from decode_models import word_tokenizer
+
     from tflm import models
     from tflm.generation import Greedy, Limits
     from tflm.tasks.sequence_to_sequence import SequenceToSequence
@@ -71,7 +53,7 @@ def writer(options: argparse.Namespace, length: int) -> Any:
         changes |= {"num_encoder_layers": options.layers, "num_decoder_layers": options.layers}
     model = network(dataclasses.replace(config, **changes))
     limits = Limits(max_length=length, min_length=length)
-    tokenizer = word_tokenizer(options.vocabulary)
+    tokenizer = word_tokenizer(options.vocabulary, {"pad": 0, "unk": 1, "bos": 2, "eos": 3})
     return SequenceToSequence(model, tokenizer, strategy=Greedy(), limits=limits)
 
 

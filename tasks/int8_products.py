@@ -21,6 +21,7 @@ import tensorflow as tf
 from tflm.export.int8 import num_bytes, rounded
 from tflm.layers.attention import CrossAttention, SelfAttention
 from tflm.layers.embeddings import TokenEmbedding
+from tflm.layers.shapes import unflatten
 
 _MOST = 127.0
 _LEAST_SIZE = 64  # of both sides of a matrix: the head of a classifier stays as it is
@@ -54,7 +55,8 @@ class Int8Products:
                 layer.output_weights = vectors.output_weights
                 self._variables += [vectors.matrix.whole, vectors.scale]
             elif _is_large(layer):
-                dense, replaced = _Dense(layer, narrow.get(id(layer), "float32")), layer._kernel
+                dtype = "bfloat16" if id(layer) in narrow else "float32"
+                dense, replaced = _Dense(layer, dtype), layer._kernel
                 layer.call = dense.call
                 self._variables.append(dense.matrix.whole)
             else:
@@ -89,15 +91,15 @@ class _Matrix:
         self._most = np.asarray(scale * _MOST, np.float32)  # the operation takes nothing else
         self._transposed = transposed
 
-    def multiply(self, x: Any) -> tuple[Any, Any]:
-        """Vectors `(N, in)` -> products, float32 `(N, out)`, but for factors `(N, 1)`."""
+    def multiply(self, x: Any, factor: Any = 1.0) -> Any:
+        """Vectors `(..., in)` -> products, float32 `(N, out)`, all of them times a factor."""
         if tf.executing_eagerly():  # the operation is one of graphs
-            return tf.function(self.multiply, autograph=False)(x)
-        x = tf.cast(x, tf.float32)
+            return tf.function(self.multiply, autograph=False)(x, factor)
+        x = tf.cast(tf.reshape(x, [-1, x.shape[-1]]), tf.float32)  # (N, in)
         most = tf.maximum(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True), _TINY)  # (N, 1)
         whole = tf.cast(tf.round(x * (_MOST / most)), tf.int8)
         products = _quantized_product(whole, self.whole, self._most, self._transposed)
-        return products, most * (1.0 / _MOST)
+        return products * (most * (factor / _MOST))
 
 
 class _Dense:
@@ -115,20 +117,15 @@ class _Dense:
         self._dtype = dtype
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """`(..., in)` -> `(..., out)`."""
+        """`(N, in)` -> `(N, out)`, or `(N, T, in)` -> `(N, T, out)`."""
         layer = self._layer
-        size = inputs.shape[-1]
-        products, factor = self.matrix.multiply(tf.reshape(inputs, [-1, size]))
-        y = products * factor
+        y = self.matrix.multiply(inputs)
         if layer.bias is not None:
             y = y + tf.cast(layer.bias, tf.float32)
         if layer.activation is not None:
             y = layer.activation(y)
         y = tf.cast(y, self._dtype)
-        if inputs.shape.rank == 2:
-            return y
-        shape = tf.concat([tf.shape(inputs)[:-1], [layer.units]], axis=0)
-        return tf.ensure_shape(tf.reshape(y, shape), [*inputs.shape[:-1], layer.units])
+        return y if inputs.shape.rank == 2 else unflatten(y, inputs)
 
 
 class _TokenVectors:
@@ -155,19 +152,14 @@ class _TokenVectors:
 
     def logits(self, x: Any, output_weights: Any = None, bias: Any = None) -> Any:
         """`(B, T, D)` -> float32 `(B, T, V)`."""
-        layer = self._layer
-        products, factor = self.matrix.multiply(tf.reshape(x, [-1, layer.dim]))
-        if output_weights is not None:
-            factor = factor * output_weights
-        scores = products * factor
+        scores = self.matrix.multiply(x, 1.0 if output_weights is None else output_weights)
         if bias is not None:
             scores = scores + tf.cast(bias, tf.float32)
-        shape = [*tf.unstack(tf.shape(x)[:-1]), layer.vocab_size]
-        return tf.ensure_shape(tf.reshape(scores, shape), [*x.shape[:-1], layer.vocab_size])
+        return unflatten(scores, x)
 
 
 def _layers(parts: Sequence[Any]) -> Iterator[Any]:
-    """Those with weights, in the order in which they were made."""
+    """Those with weights."""
     for part in parts:
         for layer in part._flatten_layers():
             if layer.weights:
@@ -178,9 +170,9 @@ def _is_large(layer: Any) -> bool:
     return type(layer) is keras.layers.Dense and min(layer.kernel.shape) >= _LEAST_SIZE
 
 
-def _narrow(parts: Sequence[Any]) -> dict[int, str]:
-    """Lets attention compute in bfloat16; the dtypes of what its projections return, by id."""
-    found = {}
+def _narrow(parts: Sequence[Any]) -> set[int]:
+    """Lets attention compute in bfloat16; the ids of the projections that are to return it."""
+    found = set()
     for layer in _layers(parts):
         if not isinstance(layer, SelfAttention | CrossAttention):
             continue
@@ -190,7 +182,7 @@ def _narrow(parts: Sequence[Any]) -> dict[int, str]:
             continue
         for each in (layer, *(each for each in inner if each not in dense)):
             each.dtype_policy = "bfloat16"
-        found |= {id(each): "bfloat16" for each in dense if each is not layer.out}
+        found |= {id(each) for each in dense if each is not layer.out}
     return found
 
 

@@ -16,7 +16,6 @@ import tensorflow as tf
 from sentencepiece import sentencepiece_model_pb2 as _protocol
 
 from tflm.tokenizers import BytePairTokenizer, SentencePieceTokenizer
-from tflm.tokenizers.sentencepiece import _ops
 from tflm.tokenizers.special_tokens import SpecialToken
 from tflm.tokenizers.splitting import RULES
 
@@ -202,18 +201,7 @@ class _Pieces(SentencePieceTokenizer):
         """The text of each row, with SentencePiece's sign for what is unknown."""
         values = ids.flat_values
         ids = tf.ragged.boolean_mask(ids, ids.with_flat_values(values < self.vocab_size))
-        # Behind an unknown piece the op leaves spaces as they are.
-        guard: Any = tf.fill([ids.nrows(), 1], self.unk_id)
-        ids = tf.concat([guard, ids], axis=1)
-        texts = _ops.sentencepiece_detokenize_op(
-            self._resource.resource_handle,
-            ids.flat_values,
-            ids.row_splits,
-            add_bos=False,
-            add_eos=False,
-            reverse=False,
-        )  # (B,)
-        texts = tf.strings.substr(texts, self._unk_bytes, tf.int32.max)
+        texts = self._joined(ids)
         if not self._adds_space and not self._strips:
             return texts
         return tf.strings.regex_replace(texts, "^ +" if self._strips else "^ ", "")

@@ -209,21 +209,26 @@ class SentencePieceTokenizer(tf.Module):
         for special in (self.pad_id, self.unk_id, self.bos_id, self.eos_id):
             keep &= values != special
         ids = tf.ragged.boolean_mask(ids.with_flat_values(values), ids.with_flat_values(keep))
-        # The op removes every space from the start of a text, wanted or not. Behind an unknown
-        # piece nothing is at the start; the piece's own text and the one space that tokenizing
-        # put in front are then cut off here.
+        texts = self._joined(ids)  # with the one space that tokenizing put in front
+        return tf.strings.regex_replace(texts, "^ ", "") if self._adds_space else texts
+
+    def _joined(self, ids: tf.RaggedTensor) -> tf.Tensor:
+        """The pieces of each row of ids as one text, spaces at its start and all, `(B,)`.
+
+        The op removes every space from the start of a text, wanted or not. Behind an unknown piece
+        nothing is at the start; the piece's own text is then cut off here.
+        """
         guard: Any = tf.fill([ids.nrows(), 1], self.unk_id)
-        ids = tf.concat([guard, ids], axis=1)  # (B, 1 + None)
+        guarded: Any = tf.concat([guard, ids], axis=1)  # (B, 1 + None)
         texts = _ops.sentencepiece_detokenize_op(
             self._resource.resource_handle,
-            ids.flat_values,
-            ids.row_splits,
+            guarded.flat_values,
+            guarded.row_splits,
             add_bos=False,
             add_eos=False,
             reverse=False,
-        )  # (B,)
-        texts = tf.strings.substr(texts, self._unk_bytes, tf.int32.max)
-        return tf.strings.regex_replace(texts, "^ ", "") if self._adds_space else texts
+        )
+        return tf.strings.substr(texts, self._unk_bytes, tf.int32.max)
 
     def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
         """Ids of one random segmentation per text (subword regularization), for training.
