@@ -150,7 +150,7 @@ def parsed() -> argparse.Namespace:
     )
     add("--rounds", type=int, default=5, help="in which the sides run in turn (default: 5)")
     add("--peers", nargs="+", default=PEERS, choices=PEERS, help="(default: all)")
-    ours = ("default", "bfloat16", "bfloat16 frozen")
+    ours = ("default", "bfloat16", "bfloat16 frozen", "w8a8")
     add(
         "--ours",
         nargs="+",

@@ -15,7 +15,7 @@ from environments import environment
 from sides import Side, script_environment
 
 HERE = pathlib.Path(__file__).resolve().parent
-EXPORTS = ("default", "float32", "float32 frozen", "bfloat16", "bfloat16 frozen", "int8")
+EXPORTS = ("default", "float32", "float32 frozen", "bfloat16", "bfloat16 frozen", "int8", "w8a8")
 
 
 class Sides:

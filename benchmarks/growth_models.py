@@ -28,6 +28,7 @@ EXPORTS: dict[str, dict[str, Any]] = {
     "bfloat16": {"dtype": "bfloat16"},
     "bfloat16 frozen": {"dtype": "bfloat16", "freeze": True},
     "int8": {"dtype": "int8"},
+    "w8a8": {"dtype": "w8a8"},
 }
 
 

@@ -132,6 +132,7 @@ class SentimentRun(EncoderRun):
             self._labels(),
             pooling=settings.pooling or None,
             dropout=settings.dropout,
+            naive_bayes=settings.naive_bayes,
             pairs=settings.pairs,
             multi_label=settings.multi_label,
             max_length=settings.max_length,

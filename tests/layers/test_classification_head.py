@@ -44,6 +44,15 @@ def test_dropout_is_on_in_training_alone(head):
     assert np.abs(trained[0] - trained[1]).max() > 1e-2
 
 
+def test_counts_are_added_except_in_training(head):
+    layer, x = head(naive_bayes=2.5, vocab_size=9, dropout=0.0), states()
+    ids = np.random.default_rng(1).integers(0, 9, (B, T)).astype("int32")
+    plain = layer(x, MASK, token_ids=ids, training=True)
+    counted = np.asarray(layer(x, MASK, token_ids=ids)) - plain
+    assert np.abs(counted).max() > 0.1
+    np.testing.assert_allclose(counted, 2.5 * np.asarray(layer.counts(ids, MASK)), atol=1e-5)
+
+
 def test_an_unknown_pooling_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"one of \['attention', 'first', 'max', 'mean'\].*'sum'"):
         ClassificationHead(D, L, pooling="sum")
@@ -57,6 +66,13 @@ def test_heads_compute_in_the_policys_dtype(head, assert_mixed):
 
 def test_a_head_survives_a_round_trip(assert_round_trip):
     again = assert_round_trip(
-        ClassificationHead, hidden_dim=6, num_labels=3, pooling="max", dropout=0.3
+        ClassificationHead,
+        hidden_dim=6,
+        num_labels=3,
+        pooling="max",
+        dropout=0.3,
+        naive_bayes=1.5,
+        vocab_size=7,
     )
     assert (type(again.pooling), again.drop.rate) == (POOLINGS["max"], 0.3)
+    assert (again.naive_bayes, again.counts.vocab_size) == (1.5, 7)

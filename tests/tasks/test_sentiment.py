@@ -64,7 +64,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def trained(tokenizer):
     """A task that knows its few texts by heart. Do not train it further."""
-    task = make(tokenizer, dropout=0.1)
+    task = make(tokenizer, dropout=0.1, naive_bayes=1.5)
     task.compile(default_optimizer(1e-2, 5, 120))
     options = {"validation_data": ROWS[:6], "validation_freq": 20, "data_options": OPTIONS}
     task.fit(ROWS, epochs=20, **options, verbose=0)
@@ -91,6 +91,20 @@ def test_labels_are_learned_and_accuracy_is_counted_by_the_text(trained):
     assert trained.evaluate(wrong, return_dict=True, verbose=0)["accuracy"] == 0.5
     tokens = sum(len(text) + 2 for text, _ in ROWS)
     assert found["tokens"] == history["tokens"][-1] == tokens
+
+
+def test_ngrams_of_raw_examples_are_counted_and_answer_too(trained):
+    good = trained.tokenizer.tokenize(["好"])[0, -1]
+    assert trained.head.counts.ratios[good, 1] > 1.0  # a third of the positive texts have it
+    text = "a dull film 好"
+    batches = trained.batches([(text, "positive")], training=False)
+    ((inputs, _, *_),) = batches.epoch().as_numpy_iterator()
+    vector = trained.head.pooling(trained.model(inputs), inputs["padding_mask"])
+    counted = trained.head.counts(inputs["token_ids"], inputs["padding_mask"])
+    logits = np.asarray(trained.head.dense(vector)) + 1.5 * np.asarray(counted)
+    expected = np.exp(logits) / np.exp(logits).sum()
+    (found,) = trained.classify([text])
+    np.testing.assert_allclose(found["probabilities"], expected[0], atol=1e-5)
 
 
 def test_every_form_of_the_same_examples_is_the_same(trained, tmp_path):
@@ -342,6 +356,8 @@ def test_arguments_that_fit_nothing_are_refused(tokenizer):
     assert make(tokenizer, ["a"], multi_label=True).labels == ("a",)
     with pytest.raises(ValueError, match="`threshold` must be between 0 and 1.*threshold=1.0"):
         make(tokenizer, threshold=1.0)
+    with pytest.raises(ValueError, match="`naive_bayes` must not be negative. Received: -1.0"):
+        make(tokenizer, naive_bayes=-1.0)
     with pytest.raises(ValueError, match="`max_length` must be at least 3.*max_length=2"):
         make(tokenizer, max_length=2)
     with pytest.raises(ValueError, match="`max_length` must be from 3 to the model's 32.*=33"):

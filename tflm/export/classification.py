@@ -25,7 +25,7 @@ class TextClassifier(ServedModule):
     Args:
         hidden: `token_ids`, `padding_mask` and, with `segments`, `segment_ids`, `(B, T)` each ->
             what the encoder gives, `(B, T, D)`.
-        logits: that and the mask -> logits `(B, L)`.
+        logits: that and what `hidden` read -> logits `(B, L)`.
         weights: every weight that they read.
         tokenizer: the tokenizer.
         labels: their names.
@@ -46,7 +46,7 @@ class TextClassifier(ServedModule):
     def __init__(
         self,
         hidden: Callable[[dict[str, Any]], Any],
-        logits: Callable[[Any, Any], Any],
+        logits: Callable[[Any, dict[str, Any]], Any],
         weights: Sequence[Any],
         tokenizer: Any,
         labels: Sequence[str],
@@ -99,7 +99,7 @@ class TextClassifier(ServedModule):
         """What the encoder gives `(B, T, D)`, and logits `(B, L)`."""
         with self._constants.scope() if self._constants else contextlib.nullcontext():
             hidden = self._hidden(inputs)
-            logits = self._logits(hidden, inputs["padding_mask"])
+            logits = self._logits(hidden, inputs)
         return hidden, tf.cast(logits, tf.float32)
 
     def _labelled(self, logits: Any) -> dict[str, Any]:
