@@ -269,10 +269,12 @@ class Report:
             FileNotFoundError: When there is none.
         """
         directory = pathlib.Path(directory)
-        if not (directory / "report.json").is_file():
+        files = ("report.json", "hypotheses.txt")
+        missing = [name for name in files if not (directory / name).is_file()]
+        if missing:
             raise FileNotFoundError(
                 "`directory` must be a report, which `tflm evaluate --out` writes. "
-                f"Received: {directory}"
+                f"Received: {directory} without {' and '.join(missing)}"
             )
         values = json.loads((directory / "report.json").read_text(encoding="utf-8"))
         lines = (directory / "hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]

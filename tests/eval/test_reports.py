@@ -223,6 +223,9 @@ def test_a_report_of_the_first_release_is_read(report, tmp_path):
 def test_a_folder_without_a_report_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`directory` must be a report, which `tflm eval"):
         Report.read(tmp_path)
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"must be a report.* without hypotheses\.txt"):
+        Report.read(tmp_path)
 
 
 def test_baselines_stand_beside_the_system_in_every_form(tmp_path):
