@@ -108,14 +108,16 @@ RECIPES = {
                 language="zh",
                 algorithm="char",
                 vocab_size=5000,
-                sequence_length=400,
-                overlap=120,
+                sequence_length=512,
+                overlap=100,
                 max_question_length=48,
                 max_answer_length=100,
                 dropout=0.2,
                 embedding_dropout=0.3,
-                epochs=24,
+                epochs=12,
             ),
+            expect="F1 57.6 and EM 24.9 on the trial file, CMRC's own definitions; 114 minutes on "
+            "2 cores with other work, seed 1",
         ),
     )
 }
