@@ -7,7 +7,7 @@ from typing import Any
 from decode_cells import OURS, Cell, Network, Seconds, fastest, ratios
 
 DEFAULT = f"{OURS} default"
-_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
+_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "w8a8": 1}
 
 
 def dtype_of(side: str) -> str:
