@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from tflm import checkpoints
+from tflm.data.generated import generated
 from tflm.export import WARMUP_TEXTS, new_version, save
 from tflm.tasks.input_rows import TEXT
 from tflm.tasks.variants import variant_of
@@ -39,7 +40,7 @@ class BatchStream:
     def dataset(self) -> tf.data.Dataset:
         """The endless dataset of `(x, y, sample_weight)`."""
         spec = self.batches.epoch(0).element_spec
-        return tf.data.Dataset.from_generator(self._generate, output_signature=spec).prefetch(4)
+        return generated(self._generate, spec, num_ahead=4)
 
     def _generate(self) -> Iterator[Any]:
         number, skip = 0, self.start_step

@@ -20,6 +20,7 @@ from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_t
 from tflm.tasks.network_sizes import configured
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
+from tflm.training.fused_adam import Adam
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.optimizers import averaged
 from tflm.training.schedules import InverseSquareRoot
@@ -435,7 +436,7 @@ def default_optimizer(
         ema: momentum of the weights' moving average, 0.999 say; 0 keeps none.
         accumulate: batches to an update.
     """
-    return keras.optimizers.Adam(
+    return Adam(
         beta_1=0.9,
         beta_2=0.98,
         epsilon=1e-9,

@@ -107,7 +107,9 @@ def our_data(work: Work, found: list[Batch]) -> tf.data.Dataset:
         return itertools.cycle(found)
 
     signature = tf.nest.map_structure(spec, found[0])
-    return tf.data.Dataset.from_generator(forever, output_signature=signature).prefetch(4)
+    from tflm.data.generated import generated
+
+    return generated(forever, signature, num_ahead=4)
 
 
 def keras_hub_data(work: Work, found: list[Batch]) -> tf.data.Dataset:
@@ -115,7 +117,10 @@ def keras_hub_data(work: Work, found: list[Batch]) -> tf.data.Dataset:
     if work.kind == "classification":
         found = [({**x, "segment_ids": np.zeros_like(x["token_ids"])}, *y) for x, *y in found]
     stacked = tf.nest.map_structure(lambda *arrays: np.stack(arrays), *found)
-    return tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(4)
+    options = tf.data.Options()  # as ours: see `tflm.data.generated`
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(4)
+    return dataset.with_options(options)
 
 
 def main() -> None:

@@ -58,8 +58,8 @@ def make_classifier(tokenizer):
         def hidden(inputs):
             return model.call(inputs, training=False)
 
-        def logits(hidden, padding_mask):
-            return head(hidden, padding_mask, training=False)
+        def logits(hidden, inputs):
+            return head(hidden, inputs["padding_mask"], training=False)
 
         options = {"max_length": 16, **options}
         weights = [*model.weights, *head.weights]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.generated import generated
 from tflm.data.rows import padded, special_id
 from tflm.data.shapes import BatchShapes, fit_shapes
 
@@ -175,7 +176,7 @@ class TranslationBatches:
         }
         weight = tf.TensorSpec((None, None), tf.float32)  # (B, T)
         signature = (x, ids, weight)
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+        return generated(batches, signature)
 
     def num_batches(self, epoch: int = 0) -> int:
         """Batches in `epoch`; remembered, or counted by tokenizing the corpus without batching it.

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.generated import generated
 from tflm.data.rows import padded, special_id
 from tflm.data.shapes import BatchShapes, fit_shapes
 from tflm.tokenizers.framing import Frame
@@ -172,7 +173,7 @@ class LabelledBatches:
         shape = (None, len(self.numbers)) if self.multi_label else (None,)
         y = tf.TensorSpec(shape, tf.float32 if self.multi_label else tf.int32)
         signature = (x, y, tf.TensorSpec(shape, tf.float32))
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+        return generated(batches, signature)
 
     def num_batches(self, epoch: int = 0) -> int:
         """Batches in `epoch`; remembered, or counted by tokenizing the texts.

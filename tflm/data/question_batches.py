@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.generated import generated
 from tflm.data.question_windows import IS_ANSWER, QuestionWindows
 from tflm.tokenizers.word_features import FEATURES
 
@@ -73,7 +74,7 @@ class QuestionBatches:
         }
         y = tf.TensorSpec((None, 2), tf.int32)
         signature = (x, y, tf.TensorSpec((None, 1), tf.float32))
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+        return generated(batches, signature)
 
     def num_batches(self, epoch: int = 0) -> int:
         """Batches in `epoch`; a few more or less in another."""

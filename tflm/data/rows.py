@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm.data.generated import generated
 from tflm.tokenizers import Tokenizer
 
 _CHUNK = 4096  # texts tokenized at once
@@ -90,7 +91,7 @@ class RowBatches:
                 yield self.batch(rows, epoch)
 
         signature = self.signature()
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+        return generated(batches, signature)
 
     def num_batches(self, epoch: int = 0) -> int:
         """Batches in `epoch`; remembered, or counted by tokenizing the texts.

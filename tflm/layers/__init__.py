@@ -4,6 +4,7 @@ from tflm.layers.activations import activation
 from tflm.layers.attention import CrossAttention, SelfAttention, attend
 from tflm.layers.blocks import TransformerBlock
 from tflm.layers.classification_head import ClassificationHead
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.feed_forward import FeedForward
 from tflm.layers.masked_lm_head import MaskedLMHead
@@ -31,6 +32,7 @@ __all__ = [
     "AttentionPooling",
     "ClassificationHead",
     "CrossAttention",
+    "Dropout",
     "FeedForward",
     "FirstPooling",
     "LayerNormalization",

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.masks import attention_bias
 from tflm.layers.normalization import RMSNormalization
 from tflm.layers.positions import rotate
@@ -90,7 +91,7 @@ class _Attention(keras.layers.Layer):
         self.num_heads = num_heads
         self.head_dim = hidden_dim // num_heads if head_dim is None else head_dim
         self.scale = scale
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+        self.drop = Dropout(dropout, dtype=self.dtype_policy) if dropout else None
         self.out = self._dense(hidden_dim, use_bias, "out")
 
     def _dense(self, units: int, use_bias: bool, name: str) -> keras.layers.Dense:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from tflm.layers.attention import CrossAttention, SelfAttention
+from tflm.layers.dropout import Dropout
 from tflm.layers.feed_forward import FeedForward
 from tflm.layers.normalization import LayerNormalization, RMSNormalization
 
@@ -127,7 +128,7 @@ class TransformerBlock(keras.layers.Layer):
                 hidden_dim, num_heads, name="cross_attention", **attention
             )
             self.cross_attention_norm = normalization("cross_attention_norm")
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         shape = (None, None, self.hidden_dim)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.ngram_counts import NgramCounts
 from tflm.layers.pooling import POOLINGS
 
@@ -60,7 +61,7 @@ class ClassificationHead(keras.layers.Layer):
         self.naive_bayes = naive_bayes
         policy = self.dtype_policy
         self.pooling = POOLINGS[pooling](hidden_dim, dtype=policy, name="pooling")
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
         self.dense = keras.layers.Dense(num_labels, dtype=policy, name="dense")
         self.counts = None
         if naive_bayes:

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tflm.layers.attention import SelfAttention
+from tflm.layers.dropout import Dropout
 from tflm.layers.feed_forward import FeedForward
 from tflm.layers.normalization import LayerNormalization
 from tflm.layers.positions import sinusoidal_positions
@@ -98,7 +99,7 @@ class ConvolutionBlock(keras.layers.Layer):
         self.feed_forward_norm = LayerNormalization(
             hidden_dim, dtype=policy, name="feed_forward_norm"
         )
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         for part in (

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tflm.layers.activations import activation as find_activation
+from tflm.layers.dropout import Dropout
 from tflm.layers.shapes import unflatten
 
 
@@ -47,7 +48,7 @@ class FeedForward(keras.layers.Layer):
         self.gate = self._dense(ffn_dim, function, use_bias, "gate") if gated else None
         self.up = self._dense(ffn_dim, None if gated else function, use_bias, "up")
         self.down = self._dense(hidden_dim, None, use_bias, "down")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+        self.drop = Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
     def _dense(self, units: int, function: Any, use_bias: bool, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(

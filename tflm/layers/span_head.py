@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.masks import attention_bias
 
 
@@ -35,7 +36,7 @@ class SpanHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
         self.dropout = dropout
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.drop = Dropout(dropout, dtype=self.dtype_policy)
         self.dense = keras.layers.Dense(2, dtype=self.dtype_policy, name="dense")
 
     def build(self, *_: Any) -> None:

@@ -7,9 +7,9 @@ of the embeddings. A source stands between `<s>` and `</s>`; the decoder starts 
 import dataclasses
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.normalization import LayerNormalization
 from tflm.layers.positions import LearnedPositions, token_positions
@@ -88,7 +88,7 @@ class Bart(TransformerEncoderDecoder):
             activation=c.activation,
             norm_epsilon=NORM_EPSILON,
         )
-        self.drop = keras.layers.Dropout(c.dropout, dtype=policy)
+        self.drop = Dropout(c.dropout, dtype=policy)
 
     def _positions(self, name: str) -> LearnedPositions:
         rows = self.config.max_length + FIRST_POSITION

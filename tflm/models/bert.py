@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from tflm.layers.blocks import TransformerBlock
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.masks import key_padding_mask
 from tflm.layers.normalization import LayerNormalization
@@ -83,7 +84,7 @@ class BertEncoder(Encoder):
         self.pooler = None
         if config.pooler:
             self.pooler = keras.layers.Dense(dim, "tanh", dtype=policy, name="pooler")
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Hidden states `(B, T, D)`.

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.gated_convolution import GatedConvolution, NormalizedDense
 from tflm.layers.multiplicative_attention import read_memory
@@ -132,7 +133,7 @@ class ConvS2S(EncoderDecoder):
         self.encoder_out = dense(c.embedding_dim, "encoder_out")
         self.decoder_in = dense(decoder[0][0], "decoder_in")
         self.decoder_out = dense(c.embedding_dim, "decoder_out")
-        self.drop = keras.layers.Dropout(c.dropout, dtype=policy)
+        self.drop = Dropout(c.dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         for part in (self.embedding, self.target_embedding, self.output_embedding):
@@ -273,7 +274,7 @@ class _Block(keras.layers.Layer):
         if attention_dim is not None:
             self.query = NormalizedDense(attention_dim, 1.0, dtype=policy, name="query")
             self.context = NormalizedDense(units, 1.0, dtype=policy, name="context")
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, input_shape: Any) -> None:
         self.input_dim = input_shape[-1]

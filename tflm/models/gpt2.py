@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from tflm.layers.blocks import NORMALIZATIONS, TransformerBlock
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.masks import causal_mask, combine_masks, left_padding_mask, segment_mask
 from tflm.layers.positions import LearnedPositions, token_positions
@@ -90,7 +91,7 @@ class CausalTransformer(Decoder):
             self.final_norm = NORMALIZATIONS[options["norm"]](
                 dim, config.norm_epsilon, dtype=policy, name="final_norm"
             )
-        self.drop = keras.layers.Dropout(config.embedding_dropout, dtype=policy)
+        self.drop = Dropout(config.embedding_dropout, dtype=policy)
 
     def block_options(self) -> dict[str, Any]:
         """Arguments of every `TransformerBlock` besides the common sizes and rates."""

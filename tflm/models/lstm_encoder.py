@@ -7,9 +7,9 @@ each over the text ("max" pooling), the best of the encoders that the paper comp
 import dataclasses
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.recurrent import LSTM
 from tflm.models.base import Encoder
@@ -71,7 +71,7 @@ class LSTMEncoder(Encoder):
             ]
             for direction in ("forward", "backward")
         )
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         self.embedding.build(None)

@@ -7,9 +7,9 @@ as output weights too (Press & Wolf 2017, https://arxiv.org/abs/1608.05859).
 import dataclasses
 from typing import Any
 
-import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.recurrent import LSTM
 from tflm.models.base import Decoder, count_left_padding
@@ -56,7 +56,7 @@ class LSTMLanguageModel(Decoder):
             LSTM(config.hidden_dim, dtype=policy, name=f"layer_{i}")
             for i in range(config.num_layers)
         ]
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     def start(self, padding_mask: Any, max_length: int | None = None) -> dict:
         """Empty states, and how much of each row to pass over; no last position bounds the text."""

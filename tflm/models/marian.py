@@ -9,9 +9,9 @@ padding, which the decoder never writes.
 import dataclasses
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.positions import sinusoidal_positions
 from tflm.models.transformer import TransformerEncoderDecoder
@@ -79,7 +79,7 @@ class Marian(TransformerEncoderDecoder):
             activation=c.activation,
             norm_epsilon=NORM_EPSILON,
         )
-        self.drop = keras.layers.Dropout(c.dropout, dtype=self.dtype_policy)
+        self.drop = Dropout(c.dropout, dtype=self.dtype_policy)
 
     def _embedding(self, vocab_size: int, name: str) -> TokenEmbedding:
         return TokenEmbedding(

@@ -9,10 +9,10 @@ the vocabulary's distribution has.
 import dataclasses
 from typing import Any
 
-import keras
 from keras import ops
 
 from tflm.layers.copy_head import CopyHead, overlap
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.normalization import LayerNormalization
 from tflm.layers.positions import sinusoidal_positions
@@ -71,7 +71,7 @@ class PointerGenerator(TransformerEncoderDecoder):
             self.encoder_norm = LayerNormalization(dim, dtype=policy, name="encoder_norm")
             self.decoder_norm = LayerNormalization(dim, dtype=policy, name="decoder_norm")
         self.copy = CopyHead(dim, dtype=policy, name="copy")
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     @property
     def longest(self) -> int | None:

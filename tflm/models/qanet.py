@@ -15,6 +15,7 @@ from keras import ops
 
 from tflm.layers.context_query_attention import ContextQueryAttention
 from tflm.layers.convolution_block import ConvolutionBlock
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.masks import combine_masks, key_padding_mask, segment_mask
 from tflm.layers.normalization import LayerNormalization
@@ -104,8 +105,8 @@ class QANet(Encoder):
         )
         self.out = dense("out")
         self.norm = LayerNormalization(c.hidden_dim, dtype=policy, name="norm")
-        self.embedding_drop = keras.layers.Dropout(c.embedding_dropout, dtype=policy)
-        self.drop = keras.layers.Dropout(c.dropout, dtype=policy)
+        self.embedding_drop = Dropout(c.embedding_dropout, dtype=policy)
+        self.drop = Dropout(c.dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         c = self.config

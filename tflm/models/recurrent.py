@@ -17,6 +17,7 @@ import keras
 from keras import ops
 
 from tflm.layers.additive_attention import AdditiveAttention
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.multiplicative_attention import MultiplicativeAttention
 from tflm.layers.recurrent import CELLS, unroll
@@ -150,7 +151,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         if c.input_feeding:
             width = self.cells[0].num_gates * c.hidden_dim
             self.feed = dense(width, "feed", use_bias=False)
-        self.drop = keras.layers.Dropout(c.dropout, dtype=policy)
+        self.drop = Dropout(c.dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         c = self.config

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.normalization import RMSNormalization
 from tflm.layers.relative_bias import RelativeBias
@@ -157,7 +158,7 @@ class T5(TransformerEncoderDecoder):
         self._set_first_values()
         self.encoder_norm = self._norm("encoder_norm")
         self.decoder_norm = self._norm("decoder_norm")
-        self.drop = keras.layers.Dropout(c.dropout, dtype=policy)
+        self.drop = Dropout(c.dropout, dtype=policy)
 
     def _bias(self, bidirectional: bool, name: str) -> RelativeBias:
         c = self.config

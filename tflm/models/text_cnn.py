@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.models.base import Encoder
 
@@ -94,8 +95,8 @@ class TextCNN(Encoder):
             )
             for width in range(config.min_width, config.max_width + 1)
         ]
-        self.drop_words = keras.layers.Dropout(config.word_dropout, (None, None, 1), dtype=policy)
-        self.drop = keras.layers.Dropout(config.embedding_dropout, dtype=policy)
+        self.drop_words = Dropout(config.word_dropout, (None, None, 1), dtype=policy)
+        self.drop = Dropout(config.embedding_dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         self.embedding.build(None)

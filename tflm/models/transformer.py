@@ -8,10 +8,10 @@ pre-norm by option.
 import dataclasses
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
 from tflm.layers.blocks import TransformerBlock
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.masks import causal_mask, key_padding_mask
 from tflm.layers.normalization import LayerNormalization
@@ -270,7 +270,7 @@ class Transformer(TransformerEncoderDecoder):
         # Pre-norm leaves the last block's sum without normalisation; post-norm does not.
         self.encoder_norm = self._last_norm("encoder_norm")
         self.decoder_norm = self._last_norm("decoder_norm")
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     def _learned_positions(self, name: str) -> LearnedPositions | None:
         if not self.config.learned_positions:

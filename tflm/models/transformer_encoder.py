@@ -10,10 +10,10 @@ far two tokens are apart, and masked words are learned from their neighbours man
 import dataclasses
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
 from tflm.layers.blocks import TransformerBlock
+from tflm.layers.dropout import Dropout
 from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.masks import key_padding_mask
 from tflm.layers.normalization import LayerNormalization
@@ -94,7 +94,7 @@ class TransformerEncoder(Encoder):
             for i in range(config.num_layers)
         ]
         self.norm = LayerNormalization(dim, dtype=policy, name="norm")
-        self.drop = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.drop = Dropout(config.dropout, dtype=policy)
 
     def frequencies(self) -> Any:
         """Radians per position of each pair of a head's dimensions, `(K / 2,)`; section 3.2.2."""

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.training.fused_adam import FusedUpdate
+
 _NUMBERED = re.compile(r"(.*)_(\d+)$")  # block_3, decoder_block_0, forward_1
 NOT_DECAYED = ("bias", "scale", "offset")
 
@@ -60,7 +62,7 @@ def _levels(names: list[str]) -> dict[str, int]:
 
 
 @keras.saving.register_keras_serializable("tflm")
-class LayerwiseAdamW(keras.optimizers.Adam):
+class LayerwiseAdamW(FusedUpdate, keras.optimizers.Adam):
     """AdamW whose learning rate is smaller the deeper a layer lies, its decay of weights as well.
 
     Biases and normalisation are not decayed.

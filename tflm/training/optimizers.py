@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from tflm.training.fine_tuning import NOT_DECAYED, LayerwiseAdamW
+from tflm.training.fused_adam import AdamW
 from tflm.training.schedules import PerUpdate
 
 
@@ -56,7 +57,7 @@ def cosine_adamw(
     }
     if depths is not None:
         return LayerwiseAdamW(depths=depths, layer_decay=layer_decay, **options)
-    optimizer = keras.optimizers.AdamW(**options)
+    optimizer = AdamW(**options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
 
