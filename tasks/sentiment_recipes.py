@@ -102,6 +102,8 @@ RECIPES = {
                 ema=0.99,
                 epochs=5,
             ),
+            expect="81.3 % of the 872 development sentences, 81.2 and 80.6 with seeds 2 and 3; "
+            "12 seconds on 2 cores, seed 1",
         ),
         SentimentRecipe(
             name="chnsenticorp",
