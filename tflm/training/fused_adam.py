@@ -23,6 +23,9 @@ class FusedUpdate:
     weights that are not float32, Keras's own update stays.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one weight."""
         adam: Any = self
