@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -270,6 +271,11 @@ class SentimentAnalysis(PlainTextTask):
         if self.naive_bayes and is_raw(x):
             batches = self.batches(x, training=False)
             self.head.counts.adapt(batches.epoch().as_numpy_iterator())
+        elif self.naive_bayes and not np.any(self.head.counts.ratios):
+            raise ValueError(
+                "`x` must be raw examples with `naive_bayes`, for `fit` counts them; or count with "
+                f"`task.head.counts.adapt` first. Received: x={type(x).__name__}"
+            )
         return super().fit(x, y, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> Any:

@@ -98,6 +98,8 @@ def keras_hub_model(work: Work, dtype: str, jit_compile: bool) -> keras.Model:
 
 def our_data(work: Work, found: list[Batch]) -> tf.data.Dataset:
     """The batches over and over, of the sizes unknown to the graph that they have in our tasks."""
+    from tflm.data.generated import generated
+
     width = work.length if work.kind == "language model" else None
 
     def spec(array: np.ndarray) -> tf.TensorSpec:
@@ -107,8 +109,6 @@ def our_data(work: Work, found: list[Batch]) -> tf.data.Dataset:
         return itertools.cycle(found)
 
     signature = tf.nest.map_structure(spec, found[0])
-    from tflm.data.generated import generated
-
     return generated(forever, signature, num_ahead=4)
 
 

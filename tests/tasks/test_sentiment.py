@@ -107,6 +107,19 @@ def test_ngrams_of_raw_examples_are_counted_and_answer_too(trained):
     np.testing.assert_allclose(found["probabilities"], expected[0], atol=1e-5)
 
 
+def test_batches_are_not_counted_and_an_uncounted_task_says_so(tokenizer):
+    task = make(tokenizer, naive_bayes=1.5)
+    task.compile()
+    batches = task.batches(ROWS, training=False)
+    endless = batches.epoch().repeat()
+    with pytest.raises(ValueError, match="must be raw examples with `naive_bayes`.*Dataset"):
+        task.fit(endless, steps_per_epoch=1, verbose=0)
+    task.head.counts.adapt(batches.epoch().as_numpy_iterator())
+    counted = np.asarray(task.head.counts.ratios)
+    task.fit(endless, steps_per_epoch=1, verbose=0)
+    np.testing.assert_array_equal(task.head.counts.ratios, counted)
+
+
 def test_every_form_of_the_same_examples_is_the_same(trained, tmp_path):
     path = tmp_path / "rows.tsv"
     path.write_text("".join(f"{text}\t{label}\n" for text, label in ROWS))

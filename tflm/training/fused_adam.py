@@ -1,8 +1,8 @@
 """Adam whose update is one pass over a weight and its moments, where TensorFlow computes.
 
 Keras writes Kingma & Ba's algorithm (2015, https://arxiv.org/abs/1412.6980, end of section 2) in
-some fifteen operations, each of which reads and writes whole arrays: in a step on a processor they
-take as long as the network. TensorFlow has the same update, to the letter, as one kernel.
+some fifteen operations, each of which reads and writes whole arrays. TensorFlow has the same
+update, to the letter, as one kernel.
 """
 
 from typing import Any
