@@ -1,8 +1,8 @@
 """Dense layers that multiply whole numbers of eight bits: weights rounded once, vectors each time.
 
 Dynamic quantization (Dettmers et al. 2022, arXiv 2208.07339, section 2.1; w8a8): a matrix has a
-scale for each column, as in `tflm.export.int8`, and every vector that it multiplies its own, the
-largest of its absolute values over 127. A vector's scale depends on no other, so that a server may
+scale for each column, as in `tflm.export.int8` but to 64 and not 127, and every vector that it
+multiplies its own, the largest of its absolute values over 127. A vector's scale depends on no other, so that a server may
 batch requests as it likes. Between the products attention computes in bfloat16, which halves the
 caches of keys and values, and all else in float32, so that nothing is cast before it is rounded.
 
@@ -24,6 +24,9 @@ from tflm.layers.embeddings import TokenEmbedding
 from tflm.layers.shapes import unflatten
 
 _MOST = 127.0
+# Of weights. A processor without eight-bit dot products (VNNI) adds two products in sixteen bits,
+# of vectors that are moved to 1 .. 255: with 2 * 255 * 64 nothing overflows there.
+_MOST_WEIGHT = 64
 _LEAST_SIZE = 64  # of both sides of a matrix: the head of a classifier stays as it is
 _TINY = 1e-30  # the scale of a vector of zeros must not be zero
 
@@ -111,7 +114,8 @@ class _Dense:
     """
 
     def __init__(self, layer: Any, dtype: str):
-        whole, scale = rounded(keras.ops.convert_to_numpy(layer.kernel), f"{layer.path}/kernel")
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        whole, scale = rounded(kernel, f"{layer.path}/kernel", _MOST_WEIGHT)
         self.matrix = _Matrix(whole, scale[0])
         self._layer = layer
         self._dtype = dtype
@@ -133,7 +137,7 @@ class _TokenVectors:
 
     def __init__(self, layer: TokenEmbedding):
         table = keras.ops.convert_to_numpy(layer.embeddings)
-        whole, scale = rounded(table, layer.embeddings.path)  # (V, D), (V, 1)
+        whole, scale = rounded(table, layer.embeddings.path, _MOST_WEIGHT)  # (V, D), (V, 1)
         self.matrix = _Matrix(whole, scale[:, 0], transposed=True)
         self.scale = tf.Variable(tf.constant(scale), trainable=False, name="scale")
         self._layer = layer

@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -52,6 +55,29 @@ def test_a_vector_is_multiplied_as_if_it_were_alone(matrix):
 def test_no_vectors_and_vectors_of_zeros_are_multiplied_too(matrix):
     assert multiplied(matrix[0], np.zeros((0, 70))).shape == (0, 66)
     np.testing.assert_array_equal(multiplied(matrix[0], np.zeros((3, 70))), np.zeros((3, 66)))
+
+
+_WORST_CASE = """
+import keras
+import numpy as np
+from tflm.tasks.int8_products import Int8Products
+layer = keras.layers.Dense(65, use_bias=False)
+layer.build((None, 512))
+layer.set_weights([np.linspace(0.9, 1.0, 512 * 65, dtype="float32").reshape(512, 65)])
+x = np.linspace(0.8, 1.0, 3 * 512, dtype="float32").reshape(3, 512)
+expected = x @ layer.get_weights()[0]
+Int8Products([layer])
+print(np.abs(np.array(layer(x)) / expected - 1.0).max())
+"""
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "ALL"])
+def test_no_processor_overflows(instructions):
+    # One without eight-bit dot products adds two products in sixteen bits, the largest here.
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}
+    command = [sys.executable, "-c", _WORST_CASE]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 0.01
 
 
 SIZES = {

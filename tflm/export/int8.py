@@ -98,13 +98,14 @@ class _Reading(keras.StatelessScope):
         return self._values.get(id(variable)) if found is None else found
 
 
-def rounded(weight: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
+def rounded(weight: np.ndarray, path: str, most: int = _MOST) -> tuple[np.ndarray, np.ndarray]:
     """Whole numbers, int8, and their scales, float32, of rank 2 or more; their product is close.
 
     Args:
         weight: `(..., in, out)`, which gets a scale for each `out`; or embeddings `(V, D)`, one for
             each row.
         path: the weight's; that of embeddings ends so.
+        most: the largest whole number.
 
     Raises:
         ValueError: the weight is not finite.
@@ -113,9 +114,9 @@ def rounded(weight: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(weight).all():
         raise ValueError(f"`weights` must be finite for int8. Received: {path} with inf or nan")
     axes = tuple(range(1, weight.ndim) if path.endswith("embeddings") else range(weight.ndim - 1))
-    scale = np.abs(weight).max(axis=axes, keepdims=True) / np.float32(_MOST)
+    scale = np.abs(weight).max(axis=axes, keepdims=True) / np.float32(most)
     scale = np.where(scale > 0.0, scale, np.float32(1.0))
-    return np.clip(np.rint(weight / scale), -_MOST, _MOST).astype(np.int8), scale
+    return np.clip(np.rint(weight / scale), -most, most).astype(np.int8), scale
 
 
 def num_bytes(variable: Any) -> int:
