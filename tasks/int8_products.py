@@ -2,9 +2,10 @@
 
 Dynamic quantization (Dettmers et al. 2022, arXiv 2208.07339, section 2.1; w8a8): a matrix has a
 scale for each column, as in `tflm.export.int8` but to 64 and not 127, and every vector that it
-multiplies its own, the largest of its absolute values over 127. A vector's scale depends on no other, so that a server may
-batch requests as it likes. Between the products attention computes in bfloat16, which halves the
-caches of keys and values, and all else in float32, so that nothing is cast before it is rounded.
+multiplies its own, the largest of its absolute values over 127. A vector's scale depends on no
+other, so that a server may batch requests as it likes. Between the products attention computes in
+bfloat16, which halves the caches of keys and values, and all else in float32, so that nothing is
+cast before it is rounded.
 
 The product is TensorFlow's `_QuantizedMatMul`, which oneDNN computes with the processor's eight-bit
 dot products; TF Serving has it from 2.17 on, on x86. It also keeps the matrix as it has rearranged

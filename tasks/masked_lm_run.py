@@ -13,8 +13,15 @@ from tflm.eval.evaluation import scores_with_intervals
 from tflm.eval.masked_baselines import TokenCounts, TokenMatch
 from tflm.eval.reports import SystemScores
 from tflm.tasks.masked_lm import MaskedLM
-from tflm.tasks.masked_lm_recipes import RECIPES, MaskedLMRecipe, MaskedLMSettings, Replaced
+from tflm.tasks.masked_lm_recipes import (
+    RECIPES,
+    MaskedLMRecipe,
+    MaskedLMSettings,
+    Passages,
+    Replaced,
+)
 from tflm.tasks.plain_text_run import PlainTextRun
+from tflm.tasks.sources import recipe_file
 
 _BASELINES = {
     "most_frequent": "always the most frequent token",
@@ -37,6 +44,8 @@ class MaskedLMRun(PlainTextRun):
     ) -> dict[str, Any]:
         """Texts by split, with what the recipe replaces."""
         data = super().recipe_data(recipe, directory, on_bad, report)
+        paths = tuple(recipe_file(directory, name, recipe.name) for name in recipe.passages)
+        data["train"] = Passages(data["train"], paths)
         return {split: Replaced(rows, recipe.replace) for split, rows in data.items()}
 
     def data_options(self) -> dict[str, Any]:
