@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
+_LEAST = 1e-37  # of a probability, where float32 ends
 _AVERAGES = ("macro", "micro", "weighted")
 
 
@@ -96,13 +97,17 @@ class TokenPerplexity(_TokenMetric):
         predictions = ops.cast(y_pred, "float32")
         # A label to ignore may be outside the vocabulary, -1 say.
         labels = ops.where(weights > 0, labels, ops.zeros_like(labels))
-        picked = ops.take_along_axis(predictions, ops.expand_dims(labels, -1), axis=-1)
-        picked = ops.squeeze(picked, -1)  # (B, T)
         if self.from_logits:
-            losses = ops.logsumexp(predictions, axis=-1) - picked
-        else:
-            losses = -ops.log(ops.maximum(picked, keras.config.epsilon()))
-        self._add(losses, weights)
+            # One pass over the vocabulary, where a log-sum-exp is five.
+            predictions = ops.softmax(ops.reshape(predictions, (-1, predictions.shape[-1])))
+        picked = ops.take_along_axis(
+            ops.reshape(predictions, (-1, predictions.shape[-1])),
+            ops.reshape(labels, (-1, 1)),
+            axis=-1,
+        )
+        least = _LEAST if self.from_logits else keras.config.epsilon()
+        losses = -ops.log(ops.maximum(picked, least))  # (B * T, 1)
+        self._add(ops.reshape(losses, ops.shape(labels)), weights)
 
     def result(self) -> Any:
         """Return the perplexity."""

@@ -69,4 +69,4 @@ def test_it_survives_a_round_trip(assert_round_trip):
         gated=True,
     )
     assert again.drop.rate == 0.3
-    assert again.gate.activation.__name__ == "gelu"
+    assert again.activation.__name__ == "gelu"

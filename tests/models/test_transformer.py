@@ -295,7 +295,7 @@ def test_rates_and_activation_reach_every_block():
     for block in (*model.encoder_blocks, *model.decoder_blocks):
         assert block.drop.rate == 0.4
         assert block.attention.drop.rate == 0.3
-        assert block.feed_forward.up.activation.__name__ == "gelu"
+        assert block.feed_forward.activation.__name__ == "gelu"
     assert {block.cross_attention.drop.rate for block in model.decoder_blocks} == {0.3}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tflm.layers.activations import activate
 from tflm.layers.activations import activation as find_activation
 from tflm.layers.dropout import Dropout
 from tflm.layers.shapes import unflatten
@@ -44,16 +45,14 @@ class FeedForward(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
         self.ffn_dim = ffn_dim
-        function = find_activation(activation)
-        self.gate = self._dense(ffn_dim, function, use_bias, "gate") if gated else None
-        self.up = self._dense(ffn_dim, None if gated else function, use_bias, "up")
-        self.down = self._dense(hidden_dim, None, use_bias, "down")
+        self.activation = find_activation(activation)
+        self.gate = self._dense(ffn_dim, use_bias, "gate") if gated else None
+        self.up = self._dense(ffn_dim, use_bias, "up")
+        self.down = self._dense(hidden_dim, use_bias, "down")
         self.drop = Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
-    def _dense(self, units: int, function: Any, use_bias: bool, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units, function, use_bias=use_bias, dtype=self.dtype_policy, name=name
-        )
+    def _dense(self, units: int, use_bias: bool, name: str) -> keras.layers.Dense:
+        return keras.layers.Dense(units, use_bias=use_bias, dtype=self.dtype_policy, name=name)
 
     def build(self, *_: Any) -> None:
         self.up.build((None, self.hidden_dim))
@@ -65,8 +64,10 @@ class FeedForward(keras.layers.Layer):
         # On two-dimensional input a dense layer with its bias and activation is one fused op.
         flat = ops.reshape(x, (-1, self.hidden_dim))  # (B * T, D)
         wide = self.up(flat)  # (B * T, F)
-        if self.gate is not None:
-            wide = self.gate(flat) * wide
+        if self.gate is None:
+            wide = activate(self.activation, wide, training)
+        else:
+            wide = activate(self.activation, self.gate(flat), training) * wide
         if self.drop is not None:
             wide = self.drop(wide, training=training)
         return unflatten(self.down(wide), x)  # (B, T, D)

@@ -108,6 +108,7 @@ def rotary_tables(positions: Any, frequencies: Any, factor: float = 1.0) -> tupl
 
 def rotate(x: Any, cosines: Any, sines: Any) -> Any:
     """Turns queries or keys `(B, H, T, K)` by their positions' angles `(B or 1, 1, T, K)`."""
-    half = x.shape[-1] // 2
-    turned = ops.concatenate([-x[..., half:], x[..., :half]], axis=-1)
+    # The gradient of a slice is a tensor of zeros around it; that of both halves, their join.
+    first, second = ops.split(x, 2, axis=-1)
+    turned = ops.concatenate([-second, first], axis=-1)
     return x * ops.cast(cosines, x.dtype) + turned * ops.cast(sines, x.dtype)
