@@ -106,6 +106,24 @@ RECIPES = {
             "12 seconds on 2 cores, seed 1",
         ),
         SentimentRecipe(
+            # From a masked language model that was trained with the recipe "english".
+            name="sst2_warm",
+            files={"train": "train.tsv", "test": "dev.tsv"},
+            settings=SentimentSettings(
+                start="runs/english",
+                labels="negative,positive",
+                pooling="attention",
+                dropout=0.3,
+                naive_bayes=4.0,
+                max_length=128,
+                label_smoothing=0.1,
+                learning_rate=7e-4,
+                ema=0.99,
+                epochs=4,
+                dtype="mixed_bfloat16",
+            ),
+        ),
+        SentimentRecipe(
             name="chnsenticorp",
             files={"train": "train.tsv.gz", "test": "dev.tsv"},
             unseen=True,
