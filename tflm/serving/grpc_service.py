@@ -25,7 +25,7 @@ from tflm.serving.servable import Servable
 from tflm.serving.status import Code, RequestError, invalid
 from tflm.serving.tensors import to_array, to_proto
 
-_LONGEST = 1024  # characters of a message (`grpc_status_util.cc`)
+_LONGEST = 1024  # bytes of a message (`grpc_status_util.cc`)
 _LARGEST = 2**31 - 1
 _FIELD = "signature_def"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -245,9 +245,10 @@ def _told(context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        message = error.message.encode("utf-8", "replace").decode()
-        if len(message) > _LONGEST:
-            message = f"{message[:_LONGEST]}...TRUNCATED"
+        content = error.message.encode("utf-8", "replace")
+        message = content[:_LONGEST].decode("utf-8", "ignore")  # of a character cut in two, nothing
+        if len(content) > _LONGEST:
+            message += "...TRUNCATED"
         context.abort(_CODES[int(error.code)], message)
 
 
