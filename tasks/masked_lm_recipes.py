@@ -166,8 +166,8 @@ RECIPES = {
             ),
             # A column of SST-2's table is its label, which is not to be learned here.
             replace=(*_WIKITEXT, *_TREEBANK, ("\t0", ""), ("\t1", "")),
-            expect="26.0 % of the masked tokens of the test splits; 67 minutes on 2 cores with other "
-            "work, seed 1",
+            expect="26.0 % of the masked tokens of the test splits; 67 minutes on 2 cores with "
+            "other work, seed 1",
         ),
     )
 }

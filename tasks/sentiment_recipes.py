@@ -122,8 +122,8 @@ RECIPES = {
                 epochs=4,
                 dtype="mixed_bfloat16",
             ),
-            expect="81.1 % of the 872 development sentences, 81.9 and 81.4 with seeds 2 and 3, from "
-            "random weights 80.4, 80.1 and 79.7; 84 seconds on 2 cores, seed 1",
+            expect="81.1 % of the 872 development sentences, 81.9 and 81.4 with seeds 2 and 3, "
+            "from random weights 80.4, 80.1 and 79.7; 84 seconds on 2 cores, seed 1",
         ),
         SentimentRecipe(
             name="chnsenticorp",
