@@ -36,8 +36,12 @@ class Predictor:
         return self.answers(list(rows))
 
 
-def task_directory(path: pathlib.Path) -> pathlib.Path:
+def task_directory(path: pathlib.Path, name: str = "run") -> pathlib.Path:
     """The saved task in a run's directory, or the directory itself if it is one.
+
+    Args:
+        path: the directory.
+        name: of the argument it came from.
 
     Raises:
         FileNotFoundError: there is none.
@@ -46,7 +50,7 @@ def task_directory(path: pathlib.Path) -> pathlib.Path:
         if (directory / CONFIG_FILE).is_file():
             return directory
     raise FileNotFoundError(
-        f"`run` must be a directory of `tflm train`, finished, or a saved task. Received: {path}"
+        f"`{name}` must be a directory of `tflm train`, finished, or a saved task. Received: {path}"
     )
 
 

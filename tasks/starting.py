@@ -39,7 +39,7 @@ def open_start(
         model, tokenizer = checkpoints.from_pretrained(path)
         found, owner = (tokenizer,), "a checkpoint"
     else:
-        task: Any = Task.from_pretrained(task_directory(path))
+        task: Any = Task.from_pretrained(task_directory(path, "start"))
         model, owner = task.model, type(task).__name__
         names = ("tokenizer", "source_tokenizer", "target_tokenizer")
         found = tuple(getattr(task, name) for name in names if hasattr(task, name))

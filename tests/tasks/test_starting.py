@@ -88,7 +88,7 @@ def test_a_network_of_another_kind_is_refused(places):
         open_start(str(places["converted"]), EncoderDecoder, "poetry")
     with pytest.raises(ValueError, match="that poetry takes, EncoderDecoder or Decoder. Received"):
         open_start(places["masked"], (EncoderDecoder, Decoder), "poetry")
-    with pytest.raises(FileNotFoundError, match="`run` must be a directory of `tflm train`"):
+    with pytest.raises(FileNotFoundError, match="`start` must be a directory of `tflm train`"):
         open_start(places["causal"] / "gone", Decoder, "poetry")
 
 
