@@ -94,17 +94,13 @@ class TokenPerplexity(_TokenMetric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
         labels, weights = self._labels_and_weights(y_true, sample_weight)
-        predictions = ops.cast(y_pred, "float32")
         # A label to ignore may be outside the vocabulary, -1 say.
         labels = ops.where(weights > 0, labels, ops.zeros_like(labels))
+        predictions = ops.reshape(ops.cast(y_pred, "float32"), (-1, y_pred.shape[-1]))
         if self.from_logits:
             # One pass over the vocabulary, where a log-sum-exp is five.
-            predictions = ops.softmax(ops.reshape(predictions, (-1, predictions.shape[-1])))
-        picked = ops.take_along_axis(
-            ops.reshape(predictions, (-1, predictions.shape[-1])),
-            ops.reshape(labels, (-1, 1)),
-            axis=-1,
-        )
+            predictions = ops.softmax(predictions)
+        picked = ops.take_along_axis(predictions, ops.reshape(labels, (-1, 1)), axis=-1)
         least = _LEAST if self.from_logits else keras.config.epsilon()
         losses = -ops.log(ops.maximum(picked, least))  # (B * T, 1)
         self._add(ops.reshape(losses, ops.shape(labels)), weights)
