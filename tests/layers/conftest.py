@@ -25,10 +25,11 @@ def assert_round_trip():
     """A layer's config is JSON, holds every argument, and builds the same layer again."""
 
     def check(cls, **arguments):
-        parameters = inspect.signature(cls).parameters
+        # Of `__init__`: before Python 3.11.3 a class's own is that of Keras's `__new__`.
+        _, *parameters = inspect.signature(cls.__init__).parameters.items()
         defaults = {
             name: parameter.default
-            for name, parameter in parameters.items()
+            for name, parameter in parameters
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         }
         assert arguments.keys() == defaults.keys()

@@ -100,7 +100,7 @@ def test_with_lora_an_encoder_of_convolutions_learns_little_too(tmp_path):
 
 
 def test_a_start_that_is_not_there_and_a_tokenizer_that_nobody_trains_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="`run` must be a directory of `tflm train`"):
+    with pytest.raises(FileNotFoundError, match="`start` must be a directory of `tflm train`"):
         make(tmp_path, start=str(tmp_path / "gone")).encoder()
     run = EncoderRun(tmp_path / "bare", {"train": TEXTS}, Plan(), Console(file=io.StringIO()))
     with pytest.raises(NotImplementedError):
