@@ -1,5 +1,14 @@
 """Tasks: networks with the text on both sides of them."""
 
+import tflm
+
+if not hasattr(tflm, "__version__"):
+    # A checkout of this project beside the script. Half of it would work: training, not export.
+    raise ImportError(
+        "`tflm` must be the installed package: run the script from another folder, or rename the "
+        f"one of that name. Received: the folder {next(iter(tflm.__path__))}"
+    )
+
 from tflm.tasks.base import Task
 from tflm.tasks.causal_lm import CausalLM
 from tflm.tasks.masked_lm import MaskedLM

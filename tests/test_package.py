@@ -66,6 +66,15 @@ def test_the_command_is_installed():
     assert "train" in python("-c", "from tflm.cli import main; main()", "--help")
 
 
+def test_a_checkout_beside_the_script_is_not_taken_for_the_package(tmp_path):
+    (tmp_path / "tflm").symlink_to(pathlib.Path(__file__).parents[1])
+    command = [sys.executable, "-c", "import tflm.tasks"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ImportError: `tflm` must be the installed package" in done.stderr
+    assert f"Received: the folder {tmp_path}" in done.stderr
+
+
 def test_packages_load_on_first_use():
     known = {name.removeprefix("tflm.") for name in packages() if name.count(".") == 1}
     assert known <= set(dir(tflm))
