@@ -5,7 +5,8 @@
 A `transformer/tiny` translation with random weights, greedy, exactly 32 new tokens for each of the
 texts, a text a request over REST. One server runs each request on its own, the other puts requests
 together. Both run in processes of their own, without XLA, and are asked in alternating rounds: by
-one client that waits for each answer, and by many at the same time. Printed: medians, and ratios.
+one client that waits for each answer, and by many at the same time. Printed: medians, and ratios;
+and how long the first request to a new server takes, beside the median of those after it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,6 +95,17 @@ def ask_all(port: int, texts: list[str], clients: int) -> None:
         list(pool.map(ask, [texts[start::clients] for start in range(clients)]))
 
 
+def first_to_median(directory: pathlib.Path, texts: list[str]) -> float:
+    """How many times as long as the median the first request to a new server takes."""
+    seconds = []
+    with served(directory) as port:
+        for text in texts:
+            began = time.perf_counter()
+            ask_all(port, [text], 1)
+            seconds.append(time.perf_counter() - began)
+    return seconds[0] / statistics.median(seconds)
+
+
 def main() -> None:
     """Prints requests a second of each side and the ratios to one request at a time."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -108,6 +121,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = pathlib.Path(name)
         export(directory / "models")
+        first = [first_to_median(directory / "models", texts) for _ in range(options.rounds)]
         parameters = directory / "batching.pbtxt"
         parameters.write_text(PARAMETERS.format(clients=options.clients))
         batching = ["--enable-batching", "--batching-parameters-file", str(parameters)]
@@ -123,6 +137,7 @@ def main() -> None:
         seconds = time_rounds(sides, options.rounds)
     for side, times in seconds.items():
         print(f"  {side:32s} {options.requests / statistics.median(times):8.1f} requests a second")
+    print(f"  first request / median: {', '.join(f'{each:.2f}' for each in first)}")
     one, *others = seconds
     ratio = 0.0
     for side in others:
