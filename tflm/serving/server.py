@@ -1,6 +1,8 @@
 """The server: models, REST and gRPC, from start to end."""
 
+import contextlib
 import dataclasses
+import http.client
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from tflm.serving.servable import Servable
 from tflm.serving.status import RequestError
 
 REST_PORT, GRPC_PORT = 8501, 8500
+_WARM_UP_SECONDS = 1.0
 _GRPC_THREADS = 128  # they wait for batches, most of them
 
 
@@ -99,6 +102,7 @@ class Server:
     def start(self) -> None:
         """Begins to answer, and to look for new versions."""
         self._http.start()
+        self._warm_up()
         self._grpc.start()
         if self._poll_seconds:
             self.manager.start(self._poll_seconds)
@@ -138,6 +142,18 @@ class Server:
             self.manager.check_labels(models)
         except RequestError as error:
             raise ValueError(f"`version_labels` must be available. Received: {error}") from error
+
+    def _warm_up(self) -> None:
+        """Asks for something, for the first request of all takes twice as long as the others."""
+        host, port = self._http.server_address[:2]
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            contextlib.closing(
+                http.client.HTTPConnection(str(host), port, timeout=_WARM_UP_SECONDS)
+            ) as connection,
+        ):
+            connection.request("GET", "/")
+            connection.getresponse().read()
 
     def _observe(self, servable: Servable) -> None:
         microseconds = servable.warmup_seconds * 1e6
