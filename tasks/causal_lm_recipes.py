@@ -42,7 +42,7 @@ class CausalLMSettings:
     patience: int = 0
     average_last: int = 1
     seed: int = 1
-    dtype: str = "mixed_bfloat16"
+    dtype: str = "auto"
 
 
 RECIPES = {

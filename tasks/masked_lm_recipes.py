@@ -44,7 +44,7 @@ class MaskedLMSettings:
     patience: int = 0
     average_last: int = 1
     seed: int = 1
-    dtype: str = "mixed_bfloat16"
+    dtype: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

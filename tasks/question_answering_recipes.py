@@ -52,7 +52,7 @@ class QuestionAnsweringSettings:
     average_last: int = 1
     score_every: int = 1
     seed: int = 1
-    dtype: str = "mixed_bfloat16"
+    dtype: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,7 @@ class SummarizationSettings:
     score_every: int = 5
     beam: int = 5
     seed: int = 1
-    dtype: str = "mixed_bfloat16"
+    dtype: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,9 @@ from rich.console import Console
 from tflm import models, tokenizers
 from tflm.data import BadLineReport
 from tflm.eval import GenerateAndScore, Report
+from tflm.machine import num_cpus
 from tflm.tasks.base import Task
+from tflm.tasks.fastest import AUTO, training_dtype
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
 from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.sources import SPLITS
@@ -60,7 +62,8 @@ class TrainingRun:
         TASK: what `tflm train` calls it.
         Settings: a frozen dataclass of scalars with defaults, with at least `preset`, `epochs`,
             `patience` (epochs without a better value of `monitor` after which training ends; 0:
-            it does not), `accumulate` (batches to an update), `average_last`, `seed` and `dtype`.
+            it does not), `accumulate` (batches to an update), `average_last`, `seed` and `dtype`
+            ("auto": the fastest in training on this machine, and when a run goes on, its own).
         RECIPES: recipes by name; a recipe has `settings`.
         SCORED_AS: other tasks of the catalog of metrics that are scored on the same data.
         SCORED_WITH: options of `tflm evaluate` that say more of the model or the data, and whether
@@ -88,7 +91,7 @@ class TrainingRun:
     ):
         self.out = out
         self.data = data
-        self.settings = settings
+        self.settings, self._why_dtype = self._with_dtype(settings)
         self.console = console
         models.find(settings.preset)  # an unknown one leaves nothing behind
         for split, examples in data.items():
@@ -99,7 +102,7 @@ class TrainingRun:
                 '`patience` must be 0 without a split "valid". '
                 f"Received: patience={settings.patience}, splits {sorted(data)}"
             )
-        wanted = {"task": self.TASK, **dataclasses.asdict(settings)}
+        wanted = {"task": self.TASK, **dataclasses.asdict(self.settings)}
         self.validation_data, self.cleaned = data.get("valid"), None
         if clean:
             self.cleaned, self.validation_data = clean_splits(data, clean, *self.texts_of_rows())
@@ -267,6 +270,17 @@ class TrainingRun:
         """What watches training besides progress and checkpoints."""
         return []
 
+    def _with_dtype(self, settings: Any) -> tuple[Any, str]:
+        """Settings with a dtype, and why it is that where they leave it open."""
+        if settings.dtype != AUTO:
+            return settings, ""
+        path = self.out / "run.json"
+        if path.exists() and (self.out / "checkpoint").exists():
+            dtype = json.loads(path.read_text(encoding="utf-8"))["dtype"]
+            return dataclasses.replace(settings, dtype=dtype), "as it began"
+        dtype, why = training_dtype()
+        return dataclasses.replace(settings, dtype=dtype), f"for {why}"
+
     def _claim(self, wanted: dict[str, Any]) -> None:
         """Writes `run.json`, or checks that the one there says the same."""
         path = self.out / "run.json"
@@ -345,7 +359,7 @@ class TrainingRun:
             f"{getattr(settings, 'start', '') or settings.preset}: "
             f"{task.model.count_params():,} parameters, "
             f"{steps / settings.accumulate:.10g} updates an epoch, {settings.epochs} epochs, "
-            f"{settings.dtype}"
+            f"{settings.dtype}{self._why_dtype and f' {self._why_dtype}'}, {num_cpus()} threads"
         )
         place, accumulate = (settings.epochs, checkpoint.step), settings.accumulate
         progress = ProgressBar(steps, *place, self.console, accumulate=accumulate)

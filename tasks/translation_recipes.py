@@ -46,7 +46,7 @@ class TranslationSettings:
     score_every: int = 10
     beam: int = 5
     seed: int = 1
-    dtype: str = "mixed_bfloat16"
+    dtype: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tflm.tasks.int8_products import Int8Products
 
 INT8 = "int8"  # weights alone
 W8A8 = "w8a8"  # weights and what is multiplied by them
+_OLDEST_FOR_W8A8 = "2.17"  # of TF Serving's, that has its operations
 
 _WHY_NOT_FROZEN = {
     INT8: "a server would make floats of constants when it loads the model, and keep them",
@@ -33,14 +34,16 @@ class Variant:
     int8: Int8Weights | Int8Products | None = None
 
     def weights(self) -> dict[str, Any]:
-        """What the card says of the weights: their dtype, and bytes beside float32's."""
+        """What the card says: dtype, bytes beside float32's, and the server that they need."""
         numbers = sum(part.count_params() for part in self.task.parts.values())
         if self.int8 is not None:
             count, dtype = self.int8.num_bytes, self.dtype
         else:
             count = sum(num_bytes(weight) for weight in _weights(self.task))
             dtype = self.task.model.dtype_policy.variable_dtype
-        return {"dtype": dtype, "bytes": count, "float32_bytes": 4 * numbers}
+        found = {"dtype": dtype, "bytes": count, "float32_bytes": 4 * numbers}
+        # For `tflm.export.check`.
+        return found | ({"tf_serving": _OLDEST_FOR_W8A8} if self.dtype == W8A8 else {})
 
     def signatures(self, module: Any) -> dict[str, Callable]:
         """The functions of what the task serves, by name."""

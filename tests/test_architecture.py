@@ -164,7 +164,7 @@ def test_the_command_and_the_package_load_on_first_use():
     }
 
     def at_load(name, what, when_loaded):
-        ours = unit(what) not in (None, "tflm")
+        ours = unit(what) not in (None, "tflm", "tflm.cli")
         light = unit(name) in ("tflm", "tflm.cli")
         return light and when_loaded and (ours or top(what) in heavy) and what
 

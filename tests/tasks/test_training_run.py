@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tflm.eval import Accuracy, GenerateAndScore
+from tflm.tasks.fastest import Choice
 from tflm.tasks.training_run import TrainingRun, write_json
 from tflm.training.checkpoint import KeepLastWeights
 from tflm.training.weights import save_weights
@@ -50,6 +51,25 @@ def test_a_directory_belongs_to_the_run_that_trained_in_it(tmp_path):
         ValueError, match="the same run. Received: dtype: 'bfloat16' there, 'float32' now"
     ):
         make(tmp_path, epochs=7)
+
+
+def test_a_run_keeps_the_dtype_that_it_was_begun_with(tmp_path, monkeypatch):
+    def fastest(dtype):
+        choice = Choice(dtype, "reasons")
+        monkeypatch.setattr("tflm.tasks.training_run.training_dtype", lambda: choice)
+
+    fastest("mixed_bfloat16")
+    assert make(tmp_path, dtype="auto").settings.dtype == "mixed_bfloat16"
+    fastest("float32")
+    assert make(tmp_path, dtype="auto").settings.dtype == "float32"  # nothing was learned yet
+    fastest("mixed_bfloat16")
+    make(tmp_path, dtype="auto")
+    (tmp_path / "checkpoint").touch()
+    fastest("float32")
+    assert make(tmp_path, dtype="auto").settings.dtype == "mixed_bfloat16"
+    assert json.loads((tmp_path / "run.json").read_text())["dtype"] == "mixed_bfloat16"
+    with pytest.raises(ValueError, match="dtype: 'mixed_bfloat16' there, 'float32' now"):
+        make(tmp_path, dtype="float32")
 
 
 def test_a_setting_younger_than_the_run_has_its_default(tmp_path):

@@ -1,0 +1,70 @@
+import types
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tflm import machine, models
+from tflm.tasks.fastest import serving_dtype, training_dtype
+from tflm.tasks.variants import variant_of
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that says what the processor multiplies."""
+
+    def set_to(bfloat16=False, int8=False):
+        monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(machine, "multiplies_int8", lambda: int8)
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    return set_to
+
+
+@pytest.mark.parametrize("able", [False, True])
+def test_training_is_in_what_the_processor_multiplies(processor, able):
+    processor(bfloat16=able)
+    dtype, why = training_dtype()
+    assert dtype == ("mixed_bfloat16" if able else "float32")
+    assert why == f"the processor {'multiplies' if able else 'does not multiply'} bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [([(8, 0), (9, 0)], "mixed_bfloat16"), ([(9, 0), (7, 5)], "float32"), ([None], "float32")],
+)
+def test_all_gpus_must_multiply_bfloat16(processor, monkeypatch, capabilities, dtype):
+    processor(bfloat16=True)
+    details = [{"compute_capability": each} if each else {} for each in capabilities]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: range(len(details)))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details[gpu])
+    assert training_dtype().dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("able", "freeze", "dtype"),
+    [
+        ({}, False, "float32"),
+        ({"int8": True}, False, "w8a8"),
+        ({"int8": True, "bfloat16": True}, False, "w8a8"),
+        ({"int8": True, "bfloat16": True}, True, "bfloat16"),
+        ({"int8": True}, True, "float32"),
+    ],
+)
+def test_what_writes_is_served_in_what_the_processor_multiplies(
+    processor, make_task, able, freeze, dtype
+):
+    processor(**able)
+    task = make_task()
+    chosen = serving_dtype(task, freeze)
+    assert chosen.dtype == dtype and chosen.why
+    assert variant_of(task, chosen.dtype, freeze).weights()["dtype"] == dtype
+
+
+def test_scores_and_other_networks_are_served_in_float32(processor):
+    processor(int8=True, bfloat16=True)
+    network, config = models.find("transformer/tiny")
+    assert network.__module__.startswith("tflm.") and config
+    assert serving_dtype(types.SimpleNamespace(model=None)).dtype == "float32"
+    theirs = types.SimpleNamespace(model=keras.Sequential(), strategy="greedy")
+    assert serving_dtype(theirs).why == "the network is not one of this package"

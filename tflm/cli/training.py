@@ -1,0 +1,88 @@
+"""`tflm train`."""
+
+import pathlib
+import sys
+from typing import Annotated, Any
+
+import typer
+
+
+def train(
+    task: Annotated[
+        str, typer.Argument(help="translation, causal_lm, ...; not needed with --recipe.")
+    ] = "",
+    data: Annotated[
+        pathlib.Path,
+        typer.Option(
+            help="Directory with train, valid and test files, or hf:NAME or hf:NAME:CONFIG of the "
+            "Hugging Face Hub."
+        ),
+    ] = pathlib.Path("."),
+    out: Annotated[pathlib.Path, typer.Option(help="Directory of the run.")] = pathlib.Path("run"),
+    recipe: Annotated[str, typer.Option(help="A recipe by name; sets everything below.")] = "",
+    model: Annotated[str, typer.Option(help="architecture/preset, see `tflm models`.")] = "",
+    languages: Annotated[
+        str, typer.Option(help="Of a translation, source and target: en-de.")
+    ] = "",
+    epochs: Annotated[int, typer.Option(help="Passes over the data.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = -1,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, as name=value; may be repeated."),
+    ] = None,
+    clean: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A step of cleaning, in this order: unicode, control, markup, whitespace, "
+            "simplified_chinese, traditional_chinese and stop_words change texts, of the training "
+            "split and for the validation loss; length, length_ratio, script, untranslated, "
+            "duplicates and near_duplicates drop examples, of the training split alone. What is "
+            "scored stays as it is. Parameters as in length:min=2,max=300; may be repeated."
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip, count and report malformed lines.")
+    ] = False,
+) -> None:
+    """Fits a model, keeps the best, scores it. Run again after an interruption, it goes on."""
+    from rich.console import Console
+
+    from tflm.data import BadLineReport
+    from tflm.tasks.runs import find_run, open_run, parse_setting
+    from tflm.training.checkpoint import Interrupted
+
+    cls, _ = find_run(task, recipe)
+    changes: dict[str, Any] = dict(parse_setting(cls, text) for text in set_ or [])
+    changes |= {"preset": model} if model else {}
+    changes |= {"languages": languages} if languages else {}
+    changes |= {"epochs": epochs} if epochs else {}
+    changes |= {"seed": seed} if seed >= 0 else {}
+    console, report = Console(), BadLineReport()
+    on_bad = "skip" if skip_bad else "raise"
+    run = open_run(
+        data,
+        out,
+        task,
+        recipe=recipe,
+        changes=changes,
+        on_bad=on_bad,
+        report=report,
+        console=console,
+        clean=clean or (),
+    )
+    stopped = ""
+    try:
+        run.train()
+    except Interrupted as interrupted:
+        stopped = str(interrupted)
+    # Outside the handler, for its traceback keeps the data's threads, and they keep the process.
+    if stopped:
+        typer.echo(f"tflm: {stopped}. Run the same command to go on.", err=True)
+        sys.exit(130)
+    scored = next((split for split in ("test", "valid") if split in run.data), None)
+    if scored is not None:
+        for name, scores in run.evaluate(scored).items():
+            console.print(name)
+            console.print(scores)
+    if report.total:  # by now every split has been read
+        console.print(report.summary(), highlight=False, markup=False, soft_wrap=True)
