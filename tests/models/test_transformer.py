@@ -317,3 +317,13 @@ def test_the_last_block_but_one_says_what_was_looked_at():
     for block, memory in zip(model.decoder_blocks[:2], cache["memory"]["blocks"], strict=False):
         x, kept = block(x, memory, causal_mask(3), key_padding_mask(mask), return_attention=True)
     np.testing.assert_allclose(attention, kept["attention"], atol=1e-5)
+
+
+@pytest.mark.parametrize(("plain", "deep"), [("base", "deep"), ("tiny", "tiny")])
+@pytest.mark.parametrize("layers", [(12, 1), (6, 2)])
+def test_deep_encoders_with_shallow_decoders_are_as_wide_as_the_plain_ones(plain, deep, layers):
+    found = Transformer.PRESETS[f"{deep}_{layers[0]}_{layers[1]}"]
+    assert (found.num_encoder_layers, found.num_decoder_layers) == layers
+    sizes = ("hidden_dim", "ffn_dim", "num_heads", "vocab_size")
+    wide = Transformer.PRESETS[plain]
+    assert [getattr(found, name) for name in sizes] == [getattr(wide, name) for name in sizes]

@@ -210,6 +210,10 @@ class TransformerEncoderDecoder(EncoderDecoder):
         return self.finish(x, self.decoder_norm, training), after
 
 
+# Sizes for some ten thousand sentence pairs: https://arxiv.org/abs/2105.14462, section 3.
+_TINY = Config(hidden_dim=128, ffn_dim=256, num_heads=4, num_encoder_layers=4, num_decoder_layers=4)
+
+
 class Transformer(TransformerEncoderDecoder):
     """Encoder-decoder Transformer.
 
@@ -222,10 +226,7 @@ class Transformer(TransformerEncoderDecoder):
 
     Config = Config
     PRESETS = {
-        # Sizes for some ten thousand sentence pairs: https://arxiv.org/abs/2105.14462, section 3.
-        "tiny": Config(
-            hidden_dim=128, ffn_dim=256, num_heads=4, num_encoder_layers=4, num_decoder_layers=4
-        ),
+        "tiny": _TINY,
         # Table 3, row (C) with d_model 256: 28 million parameters.
         "small": Config(hidden_dim=256),
         # Table 3, rows "base" (65 million parameters) and "big" (213 million).
@@ -235,6 +236,9 @@ class Transformer(TransformerEncoderDecoder):
         # with a deep encoder and a shallow decoder, which writes faster; 6-2 is between the two.
         "deep_12_1": Config(num_encoder_layers=12, num_decoder_layers=1),
         "deep_6_2": Config(num_encoder_layers=6, num_decoder_layers=2),
+        # The same layers at the width of "tiny".
+        "tiny_12_1": dataclasses.replace(_TINY, num_encoder_layers=12, num_decoder_layers=1),
+        "tiny_6_2": dataclasses.replace(_TINY, num_encoder_layers=6, num_decoder_layers=2),
     }
 
     def __init__(self, config: Any, **kwargs: Any):
