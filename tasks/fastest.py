@@ -1,11 +1,15 @@
 """The dtypes that are the fastest on this machine, for training and for serving."""
 
+import os
 from typing import NamedTuple
+
+import tensorflow as tf
 
 from tflm import machine
 from tflm.tasks.base import Task
 
 AUTO = "auto"
+TRAINING_DTYPES = (AUTO, "float32", "mixed_bfloat16", "bfloat16", "mixed_float16", "float16")
 _LEAST_CAPABILITY = (8, 0)  # of a GPU that multiplies bfloat16
 
 
@@ -16,10 +20,16 @@ class Choice(NamedTuple):
     why: str
 
 
+def num_threads() -> int:
+    """How many threads TensorFlow computes an operation with: as was set, or all processors."""
+    if number := tf.config.threading.get_intra_op_parallelism_threads():
+        return number
+    number = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(number) if number.isdigit() and int(number) else machine.num_cpus()
+
+
 def training_dtype() -> Choice:
     """The dtype policy to train with: mixed bfloat16 where its products are the faster ones."""
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
@@ -29,7 +39,7 @@ def training_dtype() -> Choice:
         able, what = machine.multiplies_bfloat16(), "the processor"
     if able:
         return Choice("mixed_bfloat16", f"{what} multiplies bfloat16")
-    return Choice("float32", f"{what} does not multiply bfloat16")
+    return Choice("float32", f"{what} is not known to multiply bfloat16 faster")
 
 
 def serving_dtype(task: Task, freeze: bool = False) -> Choice:
@@ -37,7 +47,7 @@ def serving_dtype(task: Task, freeze: bool = False) -> Choice:
 
     A task that writes text is served in eight bits where the processor has dot products of them:
     each token takes all weights, and what is written hardly changes. What answers in one pass, with
-    scores, stays in float32.
+    scores, stays in float32, and so does what runs on a GPU, which has no such operation.
 
     Args:
         task: the task.
@@ -47,8 +57,15 @@ def serving_dtype(task: Task, freeze: bool = False) -> Choice:
         return Choice("float32", "its scores are to stay as they were evaluated")
     if not type(task.model).__module__.startswith("tflm."):
         return Choice("float32", "the network is not one of this package")
-    if freeze and machine.multiplies_bfloat16():
-        return Choice("bfloat16", "the processor multiplies it, and constants it has at hand")
-    if freeze or not machine.multiplies_int8():
-        return Choice("float32", "the processor multiplies nothing smaller faster")
-    return Choice("w8a8", "the processor has dot products of eight bits, as TF Serving 2.17 uses")
+    if tf.config.list_physical_devices("GPU"):
+        return Choice("float32", "there is a GPU")
+    if freeze:
+        if machine.multiplies_bfloat16():
+            return Choice("bfloat16", "the processor multiplies it, and eight bits are not frozen")
+        return Choice("float32", "eight bits are not frozen")
+    if machine.multiplies_int8():
+        return Choice(
+            "w8a8",
+            "the processor has dot products of eight bits; TF Serving 2.17 or newer has them",
+        )
+    return Choice("float32", "the processor is not known to multiply anything smaller faster")

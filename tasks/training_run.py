@@ -23,9 +23,8 @@ from rich.console import Console
 from tflm import models, tokenizers
 from tflm.data import BadLineReport
 from tflm.eval import GenerateAndScore, Report
-from tflm.machine import num_cpus
 from tflm.tasks.base import Task
-from tflm.tasks.fastest import AUTO, training_dtype
+from tflm.tasks.fastest import AUTO, TRAINING_DTYPES, num_threads, training_dtype
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
 from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.sources import SPLITS
@@ -70,9 +69,9 @@ class TrainingRun:
             one must be given where the model does not say it of itself.
 
     Raises:
-        ValueError: `out` holds a run with other settings, a split is empty, no model is called as
-            the settings say, there is `patience` without a split "valid", or `clean` does not suit
-            the data.
+        ValueError: `out` holds a run with other settings, a split is empty, no model or no dtype
+            is called as the settings say, there is `patience` without a split "valid", or `clean`
+            does not suit the data.
     """
 
     TASK: ClassVar[str] = ""
@@ -272,11 +271,16 @@ class TrainingRun:
 
     def _with_dtype(self, settings: Any) -> tuple[Any, str]:
         """Settings with a dtype, and why it is that where they leave it open."""
+        if settings.dtype not in TRAINING_DTYPES:
+            raise ValueError(
+                f"`dtype` must be one of {', '.join(TRAINING_DTYPES)}. "
+                f"Received: dtype={settings.dtype!r}"
+            )
         if settings.dtype != AUTO:
             return settings, ""
         path = self.out / "run.json"
         if path.exists() and (self.out / "checkpoint").exists():
-            dtype = json.loads(path.read_text(encoding="utf-8"))["dtype"]
+            dtype = json.loads(path.read_text(encoding="utf-8")).get("dtype", "float32")
             return dataclasses.replace(settings, dtype=dtype), "as it began"
         dtype, why = training_dtype()
         return dataclasses.replace(settings, dtype=dtype), f"for {why}"
@@ -359,7 +363,7 @@ class TrainingRun:
             f"{getattr(settings, 'start', '') or settings.preset}: "
             f"{task.model.count_params():,} parameters, "
             f"{steps / settings.accumulate:.10g} updates an epoch, {settings.epochs} epochs, "
-            f"{settings.dtype}{self._why_dtype and f' {self._why_dtype}'}, {num_cpus()} threads"
+            f"{settings.dtype}{self._why_dtype and f' {self._why_dtype}'}, {num_threads()} threads"
         )
         place, accumulate = (settings.epochs, checkpoint.step), settings.accumulate
         progress = ProgressBar(steps, *place, self.console, accumulate=accumulate)

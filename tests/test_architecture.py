@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "tflm.serving": {"tflm.export"},
     "tflm.tasks": {*BELOW_TASKS, "tflm"},
     "tflm.cli": {*BELOW_TASKS, "tflm.serving", "tflm.tasks", "tflm"},
-    "tflm": set(),  # the package's own __init__, which holds the version
+    "tflm": set(),  # the version, and what the machine can do
 }
 USES_TENSORFLOW = {
     "tflm.tokenizers",

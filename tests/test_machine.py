@@ -11,8 +11,8 @@ from tflm import machine
 def system(tmp_path, monkeypatch):
     """A function that writes what the system says of itself, and a share of its processors."""
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(machine, "_QUOTAS", tmp_path)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_OWN_GROUP", tmp_path / "own_group")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(48), raising=False)
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards, whatever a test does
@@ -22,7 +22,7 @@ def system(tmp_path, monkeypatch):
         (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs : x\n")
         for name, text in files.items():
             path = tmp_path / name.replace("__", "/").replace("cpu_max", "cpu.max")
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
     return write
@@ -56,8 +56,12 @@ def test_a_system_that_says_nothing_has_nothing(system):
     [
         ({}, 48),
         ({"cpu_max": "max 100000\n"}, 48),
-        ({"cpu_max": "250000 100000\n"}, 2),
+        ({"cpu_max": "250000 100000\n"}, 3),
         ({"cpu_max": "50000 100000\n"}, 1),
+        ({"cpu_max": "150000 100000\n"}, 2),
+        ({"cpu_max": "\n", "cpu__cpu.cfs_quota_us": "100000\n"}, 48),
+        ({"own_group": "0::/a/b\n", "a__cpu_max": "300000 100000\n", "a__b__cpu_max": "max 1"}, 3),
+        ({"own_group": "0::/../a\n", "cpu_max": "400000 100000\n"}, 4),
         ({"cpu_max": "9900000 100000\n"}, 48),
         ({"cpu__cpu.cfs_quota_us": "-1\n", "cpu__cpu.cfs_period_us": "100000\n"}, 48),
         ({"cpu__cpu.cfs_quota_us": "300000\n", "cpu__cpu.cfs_period_us": "100000\n"}, 3),
@@ -71,11 +75,20 @@ def test_a_container_has_no_more_processors_than_its_share(system, files, number
 def test_threads_are_limited_to_the_share_alone_and_by_the_user_first(system, monkeypatch):
     machine.limit_threads()
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ  # TensorFlow sees what the process may use
+    system(cpu_max="9900000 100000")
+    machine.limit_threads()
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
     system(cpu_max="400000 100000")
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "7")
     machine.limit_threads()
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == "4"
     assert os.environ["TF_NUM_INTEROP_THREADS"] == "7"
+
+
+def test_the_command_limits_threads_before_it_does_anything(system, tflm):
+    system(cpu_max="300000 100000")
+    assert tflm("--help").code == 0
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
 
 
 def test_tensorflow_reads_these_names():

@@ -46,6 +46,7 @@ def test_requirements_that_cannot_be_checked_are_refused_at_once(refused, tmp_pa
     for arguments, message in (
         (["--require", "bleu"], "`require` must be a metric, one of >=, <=, >, <, and a number"),
         (["--require", "bleu>=3"], "`data` must be given with `require`. Received: bleu>=3"),
+        (["--dtype", "int4"], "`dtype` must be one of auto, float32, bfloat16, int8, w8a8. Rec"),
     ):
         assert message in refused("export", tmp_path / "run", tmp_path / "m", *arguments)
     assert not (tmp_path / "m").exists()

@@ -4,8 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tflm import machine, models
-from tflm.tasks.fastest import serving_dtype, training_dtype
+from tflm import machine
+from tflm.tasks.fastest import num_threads, serving_dtype, training_dtype
 from tflm.tasks.variants import variant_of
 
 
@@ -26,7 +26,11 @@ def test_training_is_in_what_the_processor_multiplies(processor, able):
     processor(bfloat16=able)
     dtype, why = training_dtype()
     assert dtype == ("mixed_bfloat16" if able else "float32")
-    assert why == f"the processor {'multiplies' if able else 'does not multiply'} bfloat16"
+    assert (
+        why
+        == f"the processor {'multiplies' if able else 'is not known to multiply'} bfloat16"
+        + ("" if able else " faster")
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,10 +65,27 @@ def test_what_writes_is_served_in_what_the_processor_multiplies(
     assert variant_of(task, chosen.dtype, freeze).weights()["dtype"] == dtype
 
 
-def test_scores_and_other_networks_are_served_in_float32(processor):
+def test_only_what_writes_text_with_our_network_on_a_processor_is_in_eight_bits(
+    processor, make_task, monkeypatch
+):
     processor(int8=True, bfloat16=True)
-    network, config = models.find("transformer/tiny")
-    assert network.__module__.startswith("tflm.") and config
-    assert serving_dtype(types.SimpleNamespace(model=None)).dtype == "float32"
+    model = make_task().model
+    scores = types.SimpleNamespace(model=model)
+    assert serving_dtype(scores) == ("float32", "its scores are to stay as they were evaluated")
     theirs = types.SimpleNamespace(model=keras.Sequential(), strategy="greedy")
-    assert serving_dtype(theirs).why == "the network is not one of this package"
+    assert serving_dtype(theirs) == ("float32", "the network is not one of this package")
+    ours = types.SimpleNamespace(model=model, strategy="greedy")
+    assert serving_dtype(ours).dtype == "w8a8"
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["a GPU"])
+    assert serving_dtype(ours) == ("float32", "there is a GPU")
+
+
+def test_threads_are_those_that_tensorflow_uses(monkeypatch):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    monkeypatch.setattr(machine, "num_cpus", lambda: 5)
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    assert num_threads() == 5
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    assert num_threads() == 7
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 3)
+    assert num_threads() == 3

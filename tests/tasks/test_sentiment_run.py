@@ -2,6 +2,7 @@ import dataclasses
 import gzip
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from tflm.data import BadLineReport
 from tflm.models.transformer_encoder import Config, TransformerEncoder
 from tflm.tasks import SentimentAnalysis
+from tflm.tasks.fastest import Choice
 from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
 from tflm.tasks.sentiment_run import SentimentRun, Unseen
 from tflm.tokenizers import SentencePieceTokenizer
@@ -40,6 +42,7 @@ SETTINGS = SentimentSettings(
     balanced=True,
     average_last=2,
     epochs=3,
+    dtype="float32",
 )
 DATA = {"train": ROWS, "valid": ROWS[:6], "test": ROWS[:6]}
 
@@ -160,11 +163,16 @@ def test_a_run_starts_from_the_encoder_of_another(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_labels_are_scored_as_sets(tmp_path):
+def test_several_labels_are_scored_as_sets(tmp_path, monkeypatch):
     rows = [("a film", "film"), ("a dog", "dog"), ("a dog in a film", "dog", "film"), ("a",)] * 4
     settings = dataclasses.replace(SETTINGS, labels="", multi_label=True, epochs=1)
+    settings = dataclasses.replace(settings, dtype="auto")
+    choice = Choice("float32", "reasons")
+    monkeypatch.setattr("tflm.tasks.training_run.training_dtype", lambda: choice)
     one = run(tmp_path, settings, {"train": rows, "test": rows[:4]})
     one.train()
+    said = one.console.file.getvalue()
+    assert re.search(r"updates an epoch, 1 epochs, float32 for reasons, \d+ threads\n", said)
     report = one.evaluate("test")["labels"]
     assert [score.name for score in report.scores] == ["accuracy", "f1_macro"]
     assert "subset" in report["accuracy"].signature

@@ -72,6 +72,12 @@ def test_a_run_keeps_the_dtype_that_it_was_begun_with(tmp_path, monkeypatch):
         make(tmp_path, dtype="float32")
 
 
+def test_a_dtype_that_nothing_trains_in_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="`dtype` must be one of auto, .* Received: dtype='w8a8'"):
+        make(tmp_path, dtype="w8a8")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_setting_younger_than_the_run_has_its_default(tmp_path):
     make(tmp_path)
     saved = json.loads((tmp_path / "run.json").read_text())

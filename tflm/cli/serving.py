@@ -122,7 +122,10 @@ def check(
     ],
     target: Annotated[
         list[str] | None,
-        typer.Option(help="A version of TF Serving, 2.19 say; may be repeated. All by default."),
+        typer.Option(
+            help="A version of TF Serving, 2.19 say; may be repeated. By default all, from the one "
+            "on that the model's card asks for."
+        ),
     ] = None,
     static: Annotated[
         bool, typer.Option("--static", help="Read the file only; do not load and ask the model.")
