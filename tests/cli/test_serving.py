@@ -6,6 +6,7 @@ import pytest
 
 from tflm import machine
 from tflm.export import saved_model_file
+from tflm.tasks import fastest
 
 
 def test_a_model_that_falls_short_is_not_exported(tflm, trained, folder, tmp_path, monkeypatch):
@@ -58,6 +59,7 @@ def test_a_task_is_exported_as_the_next_version(tflm, saved_task, tmp_path, monk
     (model / "4").mkdir(parents=True)
     (tmp_path / "client.py").write_text("mine", encoding="utf-8")
     monkeypatch.setattr(machine, "multiplies_int8", lambda: True)
+    monkeypatch.setattr(fastest, "_LEAST_WIDTH", 1)
     done = tflm("export", saved_task, model, "--signatures", "explain")
     assert (done.code, done.out) == (0, f"{model / '5'}\n")
     assert "tflm: --dtype w8a8 was chosen, for the processor has dot products" in done.err

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tflm import machine
+from tflm.tasks import fastest
 from tflm.tasks.fastest import num_threads, serving_dtype, training_dtype
 from tflm.tasks.variants import variant_of
 
@@ -18,6 +19,7 @@ def processor(monkeypatch):
         monkeypatch.setattr(machine, "multiplies_int8", lambda: int8)
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    monkeypatch.setattr(fastest, "_LEAST_WIDTH", 1)
     return set_to
 
 
@@ -76,6 +78,9 @@ def test_only_what_writes_text_with_our_network_on_a_processor_is_in_eight_bits(
     assert serving_dtype(theirs) == ("float32", "the network is not one of this package")
     ours = types.SimpleNamespace(model=model, strategy="greedy")
     assert serving_dtype(ours).dtype == "w8a8"
+    monkeypatch.setattr(fastest, "_LEAST_WIDTH", model.config.hidden_dim + 1)
+    assert serving_dtype(ours).dtype == "float32"
+    assert serving_dtype(ours).why == f"eight bits pay from a width of {fastest._LEAST_WIDTH} on"
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["a GPU"])
     assert serving_dtype(ours) == ("float32", "there is a GPU")
 
