@@ -107,7 +107,7 @@ RECIPES = {
                 max_source_length=300,
                 max_length=60,
             ),
-            # 980 pairs: words that belong together, and no sentence. To fine-tune with, see `start`.
+            # 980 pairs teach words that belong together and no sentence: fine-tune, see `start`.
             expect="ROUGE-1 31.7, -2 12.3, -L 26.2 with beam 5, first sentences 20.1, 14.9, 18.1; "
             "7 minutes on 2 cores with other work, seed 1",
         ),
