@@ -74,6 +74,7 @@ def pipeline_times(options: argparse.Namespace) -> Rows:
 
     from tflm import models
     from tflm.tasks import Translation
+    from tflm.tasks.fastest import training_dtype
     from tflm.tasks.translation_recipes import TranslationSettings
     from tflm.tokenizers import SentencePieceTokenizer
 
@@ -86,7 +87,7 @@ def pipeline_times(options: argparse.Namespace) -> Rows:
     if options.layers:
         changes |= {"num_encoder_layers": options.layers, "num_decoder_layers": options.layers}
     config = dataclasses.replace(config, **changes)
-    task = Translation(network(config, dtype=settings.dtype), tokenizer)
+    task = Translation(network(config, dtype=training_dtype().dtype), tokenizer)
     task.compile()
     sizes = {"tokens_per_batch": options.tokens, "max_length": settings.max_length}
     began = time.perf_counter()

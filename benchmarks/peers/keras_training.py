@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,20 +14,14 @@ from sides import serve_rounds
 from training_work import Batch, Work, batches
 
 
-def our_settings(kind: str) -> Any:
-    """What a run of the task gets that is told nothing."""
-    from tflm.tasks import causal_lm_recipes, sentiment_recipes, translation_recipes
+def our_dtype(wanted: str) -> tuple[str, str]:
+    """The dtype policy for "default", what a run gets that is told nothing, or "other"; its name.
 
-    return {
-        "translation": translation_recipes.TranslationSettings,
-        "classification": sentiment_recipes.SentimentSettings,
-        "language model": causal_lm_recipes.CausalLMSettings,
-    }[kind]()
+    The name is for people.
+    """
+    from tflm.tasks.fastest import training_dtype
 
-
-def our_dtype(kind: str, wanted: str) -> tuple[str, str]:
-    """The dtype policy for "default" or "other", and its name for people."""
-    default = our_settings(kind).dtype
+    default = training_dtype().dtype
     if wanted == "default":
         return default, f"{default} (default)"
     other = "float32" if default != "float32" else "mixed_bfloat16"
@@ -129,7 +122,7 @@ def main() -> None:
     work, steps = Work(**settings["work"]), settings["steps"]
     found = batches(work, steps)
     if settings["library"] == "tflm":
-        dtype, name = our_dtype(work.kind, settings["dtype"])
+        dtype, name = our_dtype(settings["dtype"])
         model, data = our_task(work, dtype), our_data(work, found)
         versions = ("tensorflow", "keras")
     else:
