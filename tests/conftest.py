@@ -9,11 +9,17 @@ import sys
 import types
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is first imported
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads would be in the way
     for kind in ("INTRAOP", "INTEROP"):
         os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
+
+# The same examples at each run; other ones with `pytest --hypothesis-profile=random`.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random", derandomize=False)
+settings.load_profile("same")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
