@@ -48,8 +48,8 @@ def serving_dtype(task: Task, freeze: bool = False) -> Choice:
 
     A task that writes text is served in eight bits where the processor has dot products of them
     and the network is wide enough: each token takes all weights, and what is written hardly
-    changes. What answers in one pass, with
-    scores, stays in float32, and so does what runs on a GPU, which has no such operation.
+    changes. What answers in one pass, with scores, stays in float32, and so does what runs on a
+    GPU, which has no such operation.
 
     Args:
         task: the task.
