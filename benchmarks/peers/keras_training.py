@@ -15,7 +15,7 @@ from training_work import Batch, Work, batches
 
 
 def our_dtype(wanted: str) -> tuple[str, str]:
-    """The dtype policy of a run that is told nothing, or the "other" one, and its name for people."""
+    """The dtype policy of a run that is told nothing, or the other one; and its name for people."""
     from tflm.tasks.fastest import training_dtype
 
     default = training_dtype().dtype
