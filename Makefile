@@ -35,7 +35,7 @@ test-parity: $(READY)
 test-beam:
 	$(PYTHON) -m venv $(VENV)-beam
 	$(VENV)-beam/bin/python -m pip install --quiet --disable-pip-version-check \
-	  "apache-beam[tfrecord]==2.77.0" "tensorflow==2.21.0" "pytest>=9" --editable ".[beam]"
+	  "apache-beam[tfrecord]==2.77.0" "tensorflow==2.21.0" "pytest>=9" "hypothesis>=6" --editable ".[beam]"
 	$(VENV)-beam/bin/python -m pytest --quiet -m beam tests/export/test_beam.py
 
 # pyright does not follow an editable install's mapped folders, so it reads the installed wheel.
