@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tflm import models
 from tflm.layers import SelfAttention, SpanHead
-from tflm.tasks.int8_products import Int8Products, _Matrix
+from tflm.tasks.int8_products import _MOST_WEIGHT, Int8Products, _Matrix
 
 VOCABULARY = 290
 
@@ -19,7 +19,7 @@ VOCABULARY = 290
 def matrix():
     random = np.random.default_rng(2)
     weight = random.normal(size=(70, 66)).astype("float32") * np.arange(1, 67)
-    scale = np.abs(weight).max(axis=0) / np.float32(127)
+    scale = np.abs(weight).max(axis=0) / np.float32(_MOST_WEIGHT)
     return _Matrix(np.rint(weight / scale).astype("int8"), scale), weight
 
 
