@@ -76,6 +76,22 @@ def test_a_row_that_depends_on_its_batch_is_a_failure(save, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("dtype", "status"), [(tf.float32, "failure"), (tf.bfloat16, "ok")], ids=["float32", "bfloat16"]
+)
+def test_products_of_bfloat16_may_be_added_up_otherwise(dtype, status, save, tmp_path):
+    def half(x):
+        return {"y": tf.cast(tf.matmul(tf.cast(x, dtype), tf.cast([[0.5]], dtype)), tf.float32)}
+
+    save(tmp_path / "m", half, tf.TensorSpec([None, 1], tf.float32, name="x"))
+    recorded = {"y": np.array([[100.2]], "float32")}
+    write_warmup(tmp_path / "m", "m", [Record("", {"x": np.array([[200]], "float32")}, recorded)])
+    assert found(tmp_path / "m")["answers"][0] == status
+    recorded = {"y": np.array([[101]], "float32")}
+    write_warmup(tmp_path / "m", "m", [Record("", {"x": np.array([[200]], "float32")}, recorded)])
+    assert found(tmp_path / "m")["answers"][0] == "failure"
+
+
 def test_a_model_that_cannot_be_loaded_is_a_failure(copy):
     (copy / "saved_model.pb").write_bytes(
         (copy / "saved_model.pb").read_bytes().replace(b"StringUpper", b"StringLower_"[:11])

@@ -26,6 +26,7 @@ from tflm.export.warmup import Record, read_warmup
 _DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"
 _SAMPLES = ("", "A text.", "你好，世界！")
 _CLOSE = 1e-4
+_CLOSE_IN_BFLOAT16 = 2.0**-8  # half of its last place, relative: sums of another order round apart
 
 
 def replay(model: SavedModelFile) -> Iterator[Finding]:
@@ -37,11 +38,21 @@ def replay(model: SavedModelFile) -> Iterator[Finding]:
         return
     yield Finding("reload", "ok", "Loaded in a fresh process, with XLA off.")
     records = read_warmup(model.path)
-    yield from _answers(session, records or list(_samples(model)))
-    yield from _batches(session, [record for record in records if record.outputs])
+    close = _CLOSE_IN_BFLOAT16 if multiplies_bfloat16(model) else _CLOSE
+    yield from _answers(session, records or list(_samples(model)), close)
+    yield from _batches(session, [record for record in records if record.outputs], close)
 
 
-def _answers(session: Session, records: list[Record]) -> Iterator[Finding]:
+def multiplies_bfloat16(model: SavedModelFile) -> bool:
+    """Whether products are of bfloat16: a batch's may be added up otherwise than a row's alone."""
+    return any(
+        "MatMul" in node.proto.op
+        and any(value.type == tf.bfloat16.as_datatype_enum for value in node.proto.attr.values())
+        for node in model.nodes()
+    )
+
+
+def _answers(session: Session, records: list[Record], close: float) -> Iterator[Finding]:
     """Every request is answered, and as it was."""
     compared = 0
     for number, record in enumerate(records):
@@ -51,7 +62,7 @@ def _answers(session: Session, records: list[Record]) -> Iterator[Finding]:
         except (tf.errors.OpError, KeyError, ValueError) as error:
             yield Finding("answers", "failure", f"{where} fails: {_first_line(error)}")
             return
-        different = difference(outputs, record.outputs)
+        different = difference(outputs, record.outputs, close)
         if different:
             yield Finding("answers", "failure", f"{where}: {different}")
             return
@@ -67,7 +78,7 @@ def _answers(session: Session, records: list[Record]) -> Iterator[Finding]:
         yield Finding("answers", "ok", message)
 
 
-def _batches(session: Session, records: list[Record]) -> Iterator[Finding]:
+def _batches(session: Session, records: list[Record], close: float) -> Iterator[Finding]:
     """Requests of one signature in one batch are answered as alone: the server batches them."""
     signatures = sorted({record.signature for record in records})
     for signature in signatures:
@@ -81,7 +92,7 @@ def _batches(session: Session, records: list[Record]) -> Iterator[Finding]:
         for record in group:
             end = start + len(next(iter(record.inputs.values())))
             rows = {name: array[start:end] for name, array in found.items()}
-            different = difference(rows, record.outputs)
+            different = difference(rows, record.outputs, close)
             if different:
                 message = f"Signature {signature or DEFAULT}, in a batch: {different}"
                 yield Finding("batches", "failure", message)
@@ -91,11 +102,13 @@ def _batches(session: Session, records: list[Record]) -> Iterator[Finding]:
         yield Finding("batches", "ok", "Requests in one batch are answered as alone.")
 
 
-def difference(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str:
+def difference(
+    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], close: float = _CLOSE
+) -> str:
     """The first difference of two answers, "" where there is none.
 
-    Strings and whole numbers must be equal, others close to 1e-4. Where a batch is longer than one
-    of its rows alone, only what both have is compared.
+    Strings and whole numbers must be equal, others as near as `close` says, which is relative above
+    one. Where a batch is longer than one of its rows alone, only what both have is compared.
     """
     for name, wanted in sorted(expected.items()):
         if name not in found:
@@ -106,7 +119,7 @@ def difference(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarra
         common = tuple(slice(min(pair)) for pair in zip(ours.shape, wanted.shape, strict=True))
         ours, wanted = ours[common], wanted[common]
         if np.issubdtype(wanted.dtype, np.inexact):
-            equal = np.isclose(ours, wanted, rtol=_CLOSE, atol=_CLOSE, equal_nan=True)
+            equal = np.isclose(ours, wanted, rtol=close, atol=close, equal_nan=True)
         else:
             equal = np.asarray(ours == wanted)
         if not equal.all():
