@@ -23,6 +23,23 @@ settings.load_profile("same")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
+# Those with minutes of slow tests are started first, or one process would work alone at the end;
+# pytest-xdist keeps the order with `--no-loadscope-reorder`.
+LONGEST = (
+    "test_readme.py",
+    "tokenizers/test_every_corpus.py",
+    "test_examples.py",
+    "tasks/test_every_architecture.py",
+    "export/test_equality.py",
+    "tasks/test_text_generation.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(autouse=True)
 def seed() -> int:

@@ -1,4 +1,7 @@
-"""Ids are those of the reference libraries on every text of every public corpus, for every kind."""
+"""Ids are those of the reference libraries on every text of every public corpus.
+
+Of the larger ones one tokenizer of each kind reads them, of the others every rule.
+"""
 
 import gzip
 import itertools
@@ -35,7 +38,8 @@ CORPORA = (
 )
 QUICK = ("byte_pair gpt2", "wordpiece lowercase=True", "sentencepiece")
 FEW = 12  # texts of each file
-LARGE = ("standard_ebooks",)  # which one of each kind reads
+# Which one of each kind reads.
+LARGE = ("aeslc", "samsum", "squadshifts", "standard_ebooks", "wikitext2")
 BATCH = 2000
 
 
