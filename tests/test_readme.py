@@ -68,7 +68,7 @@ def test_every_block_runs(tmp_path):
         runner = {"python": [sys.executable, "-c"], "bash": ["bash", "-euo", "pipefail", "-c"]}
         command = [*runner[block.language], shortened(block.code)]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200
         )
         assert done.returncode == 0, f"{READMES[0]}:{block.line}\n{done.stdout}\n{done.stderr}"
         assert done.stdout, f"{READMES[0]}:{block.line} shows its reader nothing"
