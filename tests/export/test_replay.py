@@ -79,7 +79,9 @@ def test_a_row_that_depends_on_its_batch_is_a_failure(save, tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "status"), [(tf.float32, "failure"), (tf.bfloat16, "ok")], ids=["float32", "bfloat16"]
 )
-def test_products_of_bfloat16_may_be_added_up_otherwise(dtype, status, save, tmp_path):
+def test_numbers_of_a_model_that_multiplies_bfloat16_may_be_rounded_otherwise(
+    dtype, status, save, tmp_path
+):
     def half(x):
         return {"y": tf.cast(tf.matmul(tf.cast(x, dtype), tf.cast([[0.5]], dtype)), tf.float32)}
 

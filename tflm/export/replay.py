@@ -26,7 +26,7 @@ from tflm.export.warmup import Record, read_warmup
 _DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"
 _SAMPLES = ("", "A text.", "你好，世界！")
 _CLOSE = 1e-4
-_CLOSE_IN_BFLOAT16 = 2.0**-8  # half of its last place, relative: sums of another order round apart
+_CLOSE_IN_BFLOAT16 = 2.0**-8  # half of its last place, relative
 
 
 def replay(model: SavedModelFile) -> Iterator[Finding]:
@@ -38,13 +38,13 @@ def replay(model: SavedModelFile) -> Iterator[Finding]:
         return
     yield Finding("reload", "ok", "Loaded in a fresh process, with XLA off.")
     records = read_warmup(model.path)
-    close = _CLOSE_IN_BFLOAT16 if multiplies_bfloat16(model) else _CLOSE
+    close = _CLOSE_IN_BFLOAT16 if _multiplies_bfloat16(model) else _CLOSE
     yield from _answers(session, records or list(_samples(model)), close)
     yield from _batches(session, [record for record in records if record.outputs], close)
 
 
-def multiplies_bfloat16(model: SavedModelFile) -> bool:
-    """Whether products are of bfloat16: a batch's may be added up otherwise than a row's alone."""
+def _multiplies_bfloat16(model: SavedModelFile) -> bool:
+    """Whether products are of bfloat16, to which a row's numbers may round otherwise in a batch."""
     return any(
         "MatMul" in node.proto.op
         and any(value.type == tf.bfloat16.as_datatype_enum for value in node.proto.attr.values())
