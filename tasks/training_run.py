@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import keras
 from rich.console import Console
 
-from tflm import models, tokenizers
+from tflm import machine, models, tokenizers
 from tflm.data import BadLineReport
 from tflm.eval import GenerateAndScore, Report
 from tflm.tasks.base import Task
@@ -364,6 +364,7 @@ class TrainingRun:
             f"{task.model.count_params():,} parameters, "
             f"{steps / settings.accumulate:.10g} updates an epoch, {settings.epochs} epochs, "
             f"{settings.dtype}{self._why_dtype and f' {self._why_dtype}'}, {num_threads()} threads"
+            f"{', oneDNN' if machine.chose_onednn() else ''}"
         )
         place, accumulate = (settings.epochs, checkpoint.step), settings.accumulate
         progress = ProgressBar(steps, *place, self.console, accumulate=accumulate)

@@ -1,6 +1,7 @@
 """Fixtures every test may use. Importing this file imports no TensorFlow."""
 
 import contextlib
+import importlib
 import io
 import os
 import pathlib
@@ -15,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads would be in the way
     for kind in ("INTRAOP", "INTEROP"):
         os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
+importlib.import_module("tflm")  # sets the rest, whatever a test file imports first
 
 # The same examples at each run; other ones with `pytest --hypothesis-profile=random`.
 settings.register_profile("same", derandomize=True)

@@ -6,6 +6,8 @@ import pytest
 
 from tflm import machine
 
+TF_ENABLE = "TF_ENABLE_ONEDNN_OPTS"
+
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
@@ -14,7 +16,7 @@ def system(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_GROUPS", tmp_path)
     monkeypatch.setattr(machine, "_OWN_GROUP", tmp_path / "own_group")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(48), raising=False)
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", TF_ENABLE):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards, whatever a test does
         monkeypatch.delenv(name)
 
@@ -26,6 +28,12 @@ def system(tmp_path, monkeypatch):
             path.write_text(text)
 
     return write
+
+
+@pytest.fixture
+def before(monkeypatch):
+    """As if TensorFlow had not been imported yet."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
 
 
 @pytest.mark.parametrize(
@@ -72,23 +80,64 @@ def test_a_container_has_no_more_processors_than_its_share(system, files, number
     assert machine.num_cpus() == number
 
 
-def test_threads_are_limited_to_the_share_alone_and_by_the_user_first(system, monkeypatch):
-    machine.limit_threads()
+def test_threads_are_limited_to_the_share_alone_and_by_the_user_first(before, system, monkeypatch):
+    machine.prepare_tensorflow()
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ  # TensorFlow sees what the process may use
     system(cpu_max="9900000 100000")
-    machine.limit_threads()
+    machine.prepare_tensorflow()
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
     system(cpu_max="400000 100000")
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "7")
-    machine.limit_threads()
+    machine.prepare_tensorflow()
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == "4"
     assert os.environ["TF_NUM_INTEROP_THREADS"] == "7"
 
 
-def test_the_command_limits_threads_before_it_does_anything(system, tflm):
-    system(cpu_max="300000 100000")
-    assert tflm("--help").code == 0
-    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+@pytest.mark.parametrize(
+    ("kind", "said", "found"),
+    [("x86_64", None, "1"), ("AMD64", None, "1"), ("x86_64", "0", "0"), ("aarch64", None, None)],
+)
+def test_an_x86_multiplies_with_onednn_unless_the_user_says_otherwise(
+    before, system, monkeypatch, kind, said, found
+):
+    monkeypatch.setattr("platform.machine", lambda: kind)
+    if said is not None:
+        monkeypatch.setenv(TF_ENABLE, said)
+    machine.prepare_tensorflow()
+    assert os.environ.get(TF_ENABLE) == found
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "said", "warned"),
+    [
+        ("avx2", "x86_64", None, True),
+        ("avx2", "x86_64", "0", False),
+        ("avx2", "x86_64", "1", False),
+        ("avx2 avx512_vnni", "x86_64", None, False),
+        ("", "aarch64", None, False),
+    ],
+)
+def test_it_is_said_where_tensorflow_came_first_and_is_slower_for_it(
+    system, monkeypatch, recwarn, flags, kind, said, warned
+):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setattr("platform.machine", lambda: kind)
+    system(flags, cpu_max="400000 100000")
+    if said is not None:
+        monkeypatch.setenv(TF_ENABLE, said)
+    machine.prepare_tensorflow()
+    assert [TF_ENABLE in str(each.message) for each in recwarn] == [True] * warned
+    assert os.environ.get(TF_ENABLE) == said
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+def test_tflm_prepares_tensorflow_when_it_is_imported():
+    code = f"import os, tflm; print(os.environ.get({TF_ENABLE!r}))"
+    clean = {name: value for name, value in os.environ.items() if name != TF_ENABLE}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ("1" if machine.is_x86() else "None")
 
 
 def test_tensorflow_reads_these_names():

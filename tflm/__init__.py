@@ -1,10 +1,13 @@
 """Text models for Keras and TensorFlow: raw text, `model.fit`, BLEU, one SavedModel.
 
-Sub-packages load on first use, so `import tflm` imports neither Keras nor TensorFlow.
+Sub-packages load on first use, so `import tflm` imports neither Keras nor TensorFlow. It sets what
+TensorFlow is to read of the environment, see `tflm.machine.prepare_tensorflow`.
 """
 
 import importlib
 import types
+
+from tflm import machine
 
 __version__ = "0.1.0"
 
@@ -21,6 +24,8 @@ _PACKAGES = (
     "tokenizers",
     "training",
 )
+
+machine.prepare_tensorflow()
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -5,10 +5,17 @@ import math
 import os
 import pathlib
 import platform
+import sys
+import warnings
 
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
 _OWN_GROUP = pathlib.Path("/proc/self/cgroup")
 _GROUPS = pathlib.Path("/sys/fs/cgroup")  # with the shares of processes, in one of two forms
+_NO_ONEDNN = (
+    "TensorFlow was imported before tflm and multiplies without oneDNN, which makes training on "
+    "this processor slower. Import tflm before TensorFlow and Keras, or set the environment "
+    "variable TF_ENABLE_ONEDNN_OPTS to 1; with 0 oneDNN stays off and this is not said."
+)
 
 
 def instructions() -> frozenset[str]:
@@ -45,15 +52,30 @@ def num_cpus() -> int:
     return math.ceil(min(_bound_to(), _share()))
 
 
-def limit_threads() -> None:
-    """Lets each of TensorFlow's pools have no more threads than `num_cpus`.
+def prepare_tensorflow() -> None:
+    """Sets what TensorFlow reads of the environment when it is imported.
 
-    It must be called before TensorFlow is imported. `TF_NUM_INTRAOP_THREADS` and
-    `TF_NUM_INTEROP_THREADS` of the environment, which TensorFlow reads, go before.
+    Each of its pools gets no more threads than `num_cpus`. On an x86 it multiplies with oneDNN,
+    which it does by itself only on a processor with VNNI or products of bfloat16; on others a
+    training step took half as long with it. `TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS` and
+    `TF_ENABLE_ONEDNN_OPTS` that are set already stay as they are. Where TensorFlow has been
+    imported it is too late, which a warning says if oneDNN is off for that.
     """
+    if "tensorflow" in sys.modules:
+        slow = is_x86() and not (multiplies_bfloat16() or multiplies_int8())
+        if slow and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
+            warnings.warn(_NO_ONEDNN, stacklevel=3)
+        return
     if num_cpus() < _bound_to():
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             os.environ.setdefault(name, str(num_cpus()))
+    if is_x86():
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def chose_onednn() -> bool:
+    """Whether TensorFlow has been told to multiply with oneDNN."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
 def _bound_to() -> int:

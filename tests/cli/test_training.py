@@ -11,7 +11,7 @@ def test_training_shows_progress_and_scores(trained):
     out, done = trained
     assert re.search(r"epoch 1/2 .* loss \d+\.\d+ .* tokens/s .* ETA .* val_loss", done.out)
     assert re.search(r"epoch 2/2 .* val_bleu \d", done.out)
-    assert re.search(r"updates an epoch, 2 epochs, float32, \d+ threads\n", done.out)
+    assert re.search(r"updates an epoch, 2 epochs, float32, \d+ threads(, oneDNN)?\n", done.out)
     assert "Trained 2 epochs in 0:0" in done.out
     for text in ("beam", "greedy", "BLEU", "chrF", "TER", "number of examples: 7"):
         assert text in done.out

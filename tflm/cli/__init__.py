@@ -38,9 +38,6 @@ def main() -> None:
 
     A model that falls short of what it must score ends with status 3.
     """
-    from tflm.machine import limit_threads
-
-    limit_threads()
     try:
         app()
     except (ValueError, OSError, ImportError) as error:
