@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+import tflm  # noqa: F401  before Keras: both multiply with oneDNN, KerasHub too
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf
