@@ -27,6 +27,7 @@ from tflm.tasks.base import Task
 from tflm.tasks.fastest import AUTO, TRAINING_DTYPES, num_threads, training_dtype
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
 from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.setting_ranges import check_ranges
 from tflm.tasks.sources import SPLITS
 from tflm.tokenizers import Tokenizer
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
@@ -69,9 +70,9 @@ class TrainingRun:
             one must be given where the model does not say it of itself.
 
     Raises:
-        ValueError: `out` holds a run with other settings, a split is empty, no model or no dtype
-            is called as the settings say, there is `patience` without a split "valid", or `clean`
-            does not suit the data.
+        ValueError: `out` holds a run with other settings, a setting is out of its range, a split is
+            empty, no model or no dtype is called as the settings say, there is `patience` without
+            a split "valid", or `clean` does not suit the data.
     """
 
     TASK: ClassVar[str] = ""
@@ -88,6 +89,7 @@ class TrainingRun:
         console: Console,
         clean: Sequence[str] = (),
     ):
+        check_ranges(settings)  # a wrong one leaves nothing behind
         self.out = out
         self.data = data
         self.settings, self._why_dtype = self._with_dtype(settings)

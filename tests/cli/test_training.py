@@ -131,6 +131,8 @@ def test_what_cannot_be_trained_is_refused(refused, arguments, message, tmp_path
         (["--set", "foo=1"], r"`set` must name one of \[.*'warmup_steps'\]. Received: 'foo=1'"),
         (["--clean", "tidy"], r"`clean` must name one of \['control', .*Received: 'tidy'"),
         (["--set", "epochs=many"], r"`set` must give epochs a value of type int.*'epochs=many'"),
+        (["--set", "epochs=0"], r"`epochs` must be at least 1. Received: epochs=0"),
+        (["--set", "dropout=1"], r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
     ],
 )
 def test_unknown_models_and_settings_list_the_known_ones(
