@@ -60,6 +60,9 @@ def writer(options: argparse.Namespace, length: int) -> Any:
 
 def decode_seconds(options: argparse.Namespace) -> list[tuple[int, int, float]]:
     """Seconds of writing by length and batch, which take turns in every round."""
+    import tflm  # noqa: F401 - TensorFlow, imported after it, multiplies with oneDNN
+
+    # isort: split
     import tensorflow as tf
 
     task = writer(options, 1)

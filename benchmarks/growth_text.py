@@ -69,6 +69,9 @@ def tokenization(options: argparse.Namespace) -> dict[str, Rows]:
 
 def pipeline_times(options: argparse.Namespace) -> Rows:
     """Batches alone, updates alone on batches held in memory, and `fit` on the sentences."""
+    import tflm  # noqa: F401 - TensorFlow, imported after it, multiplies with oneDNN
+
+    # isort: split
     import keras
     import tensorflow as tf
 
