@@ -83,8 +83,8 @@ RECIPES = {
                 warmup_steps=300,
                 epochs=2,
             ),
-            expect="perplexity 69.3 by the token of the test books, 1.511 bits by the byte; seed 1, "
-            "learned from these batches by JAX on one H100",
+            expect="perplexity 69.3 by the token of the test books, 1.511 bits by the byte; "
+            "seed 1, learned from these batches by JAX on one H100",
         ),
     )
 }

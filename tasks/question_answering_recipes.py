@@ -98,8 +98,8 @@ RECIPES = {
             holdout=0.3,
             settings=QuestionAnsweringSettings(unanswerable=True, epochs=10),
             # One question in 23 has no answer: too few to learn which.
-            expect="of the 701 held-out questions with an answer EM 44.7, F1 56.9; of all 1,705, if "
-            "always answered, 18.4 and 23.4; which have none it does not know; seed 1, learned "
+            expect="of the 701 held-out questions with an answer EM 44.7, F1 56.9; of all 1,705, "
+            "if always answered, 18.4 and 23.4; which have none it does not know; seed 1, learned "
             "from these batches by JAX on one H100",
         ),
         QuestionAnsweringRecipe(
