@@ -27,6 +27,7 @@ from tflm.tasks.question_answering_recipes import (
 from tflm.tasks.question_rows import QuestionRows, question_rows
 from tflm.tasks.scored_data import ScoredData
 from tflm.tasks.sources import find_table, recipe_file
+from tflm.tasks.unrelated_questions import with_unrelated
 from tflm.tokenizers import Tokenizer
 
 _NUM_SCORED = 500  # validation questions answered during training
@@ -50,6 +51,20 @@ class QuestionAnsweringRun(EncoderRun):
         "num_readings",
     )
     RATES = ("dropout", "embedding_dropout")
+
+    def __init__(
+        self, out: pathlib.Path, data: Mapping[str, Any], settings: Any, *args: Any, **kwargs: Any
+    ):
+        if settings.unrelated and not settings.unanswerable:
+            raise ValueError(
+                "`unrelated` must be 0 where every question has an answer (unanswerable=false). "
+                f"Received: unrelated={settings.unrelated}"
+            )
+        super().__init__(out, data, settings, *args, **kwargs)
+        if settings.unrelated:
+            examples = list(self.data["train"].examples)
+            more = with_unrelated(examples, settings.unrelated, settings.seed)
+            self.data = {**self.data, "train": QuestionRows(more)}
 
     @classmethod
     def recipe_data(

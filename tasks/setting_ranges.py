@@ -73,7 +73,7 @@ RULES: dict[str, _Rule] = {
         ),
         _RATE,
     ),
-    **dict.fromkeys(("mask_rate", "sampling_alpha"), _SHARE),
+    **dict.fromkeys(("mask_rate", "sampling_alpha", "unrelated"), _SHARE),
     **dict.fromkeys(("layer_decay", "learning_rate"), _POSITIVE),
     "seed": _ANY,
 }

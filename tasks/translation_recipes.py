@@ -122,7 +122,12 @@ RECIPES = {
         _multi30k(
             "en", "de", expect="39.3 BLEU, beam 5; 38.5 greedy; 66 minutes on 2 cores, seed 1"
         ),
-        _multi30k("de", "en"),
+        _multi30k(
+            "de",
+            "en",
+            expect="41.9 BLEU, beam 5; 41.1 greedy; seed 1, learned from these batches by JAX on "
+            "one H100",
+        ),
         _tatoeba(
             "en", "zh", expect="33.6 BLEU, beam 5; 32.5 greedy; 27 minutes on 2 cores, seed 1"
         ),

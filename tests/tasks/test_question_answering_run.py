@@ -177,3 +177,32 @@ def test_missing_files_are_named(directory, tmp_path):
         QuestionAnsweringRun.recipe_data(recipe, directory, "raise", None)
     with pytest.raises(FileNotFoundError, match="`data` must hold train.json or train.json.gz"):
         QuestionAnsweringRun.directory_data(tmp_path, SETTINGS, "raise", None)
+
+
+def test_unrelated_questions_are_learned_and_nothing_else_changes(directory, tmp_path):
+    plain = open_one(directory, tmp_path / "plain")
+    more = open_one(directory, tmp_path / "more", unrelated=1.0)
+    before, after = (list(run.data["train"].examples) for run in (plain, more))
+    added = [example for example in after if example not in before]
+    assert [example for example in after if example in before] == before
+    assert added
+    assert all(example.is_impossible and not example.answers for example in added)
+    assert {example.question for example in added} <= {example.question for example in before}
+    assert list(more.data["test"].examples) == list(plain.data["test"].examples)
+    assert json.loads((more.out / "run.json").read_text())["unrelated"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"unrelated": 0.5, "unanswerable": False},
+            r"`unrelated` must be 0 where every question has an answer.*unrelated=0.5",
+        ),
+        ({"unrelated": 1.5}, r"`unrelated` must be from 0 to 1. Received: unrelated=1.5"),
+    ],
+)
+def test_what_unrelated_cannot_be_is_refused(directory, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        open_one(directory, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
