@@ -2,10 +2,10 @@
 
 import random
 
+from tflm.tasks import QuestionAnswering
+
 import keras
 import tensorflow as tf
-
-from tflm.tasks import QuestionAnswering
 
 keras.utils.set_random_seed(1)
 ENGLISH = ("Anna Bert Carla Dora".split(), "bread tea soup cake".split(), "Rome Paris Bern".split())

@@ -2,10 +2,10 @@
 
 import random
 
+from tflm.tasks import SentimentAnalysis
+
 import keras
 import tensorflow as tf
-
-from tflm.tasks import SentimentAnalysis
 
 keras.utils.set_random_seed(1)
 THINGS = {"en": "film book meal hotel song".split(), "zh": "电影 书 菜 酒店 歌".split()}

@@ -2,12 +2,12 @@
 
 import random
 
-import keras
-import tensorflow as tf
-
 from tflm.eval import evaluate, metrics_for
 from tflm.tasks import Summarization
 from tflm.tasks.sequence_to_sequence import default_optimizer
+
+import keras
+import tensorflow as tf
 
 keras.utils.set_random_seed(1)
 NAMES, THINGS = "Anna Bert Carla Dora Emil".split(), "tea soup bread rice cake".split()

@@ -1,11 +1,11 @@
 """Text generation: a language model of English and Chinese sentences, perplexity, a stream."""
 
-import keras
-import tensorflow as tf
-
 from tflm.generation import Greedy, Limits
 from tflm.tasks import TextGeneration
 from tflm.tasks.demo_corpus import demo_pairs
+
+import keras
+import tensorflow as tf
 
 keras.utils.set_random_seed(1)
 train, test = ([text for pair in demo_pairs(split, "zh") for text in pair]  # any list of texts

@@ -1,13 +1,13 @@
 """Translation: English sentences into Chinese, scored by BLEU, and a SavedModel that answers."""
 
-import keras
-import tensorflow as tf
-
 from tflm.eval import evaluate, metrics_for
 from tflm.generation import Greedy
 from tflm.tasks import Translation
 from tflm.tasks.demo_corpus import demo_pairs
 from tflm.tasks.sequence_to_sequence import default_optimizer
+
+import keras
+import tensorflow as tf
 
 keras.utils.set_random_seed(1)
 # Any lists of (source, target) will do; "de" instead of "zh" makes German of the same sentences.
