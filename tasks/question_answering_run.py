@@ -62,9 +62,7 @@ class QuestionAnsweringRun(EncoderRun):
             )
         super().__init__(out, data, settings, *args, **kwargs)
         if settings.unrelated:
-            examples = list(self.data["train"].examples)
-            more = with_unrelated(examples, settings.unrelated, settings.seed)
-            self.data = {**self.data, "train": QuestionRows(more)}
+            self._add_unrelated()
 
     @classmethod
     def recipe_data(
@@ -180,6 +178,17 @@ class QuestionAnsweringRun(EncoderRun):
         self.print(f"{windows.report}")
         task.compile(optimizer)
         return task
+
+    def _add_unrelated(self) -> None:
+        """Asks a share of the training questions once more, of texts that do not answer them."""
+        given = self.data["train"].examples
+        examples = list(given)
+        if report := getattr(given, "report", None):  # of the files, which are not read again
+            self.print(report.summary())
+        more = with_unrelated(examples, self.settings.unrelated, self.settings.seed)
+        added = len(more) - len(examples)
+        self.print(f"{added} questions asked once more of a text beside theirs.")
+        self.data = {**self.data, "train": QuestionRows(more)}
 
     def train_tokenizer(self) -> Tokenizer:
         """A tokenizer of the words of questions and contexts."""

@@ -15,6 +15,8 @@ _SIZE: _Rule = ("at least 0", lambda value: value >= 0)
 _POSITIVE: _Rule = ("positive", lambda value: value > 0)
 _RATE: _Rule = ("in [0, 1)", lambda value: 0 <= value < 1)
 _SHARE: _Rule = ("from 0 to 1", lambda value: 0 <= value <= 1)
+_OPEN: _Rule = ("between 0 and 1, neither included", lambda value: 0 < value < 1)
+_SEED: _Rule = ("from 0 to 4294967295", lambda value: 0 <= value < 2**32)  # as NumPy takes it
 _ANY: _Rule = ("a finite number", lambda value: True)
 
 RULES: dict[str, _Rule] = {
@@ -31,6 +33,7 @@ RULES: dict[str, _Rule] = {
             "sequence_length",
             "tokens_per_batch",
             "vocab_size",
+            "warmup_steps",
         ),
         _COUNT,
     ),
@@ -56,7 +59,6 @@ RULES: dict[str, _Rule] = {
             "overlap",
             "patience",
             "score_every",
-            "warmup_steps",
             "weight_decay",
         ),
         _SIZE,
@@ -73,9 +75,10 @@ RULES: dict[str, _Rule] = {
         ),
         _RATE,
     ),
-    **dict.fromkeys(("mask_rate", "sampling_alpha", "unrelated"), _SHARE),
+    **dict.fromkeys(("sampling_alpha", "unrelated"), _SHARE),
     **dict.fromkeys(("layer_decay", "learning_rate"), _POSITIVE),
-    "seed": _ANY,
+    "mask_rate": _OPEN,
+    "seed": _SEED,
 }
 
 
@@ -92,5 +95,5 @@ def check_ranges(settings: Any) -> None:
         if isinstance(value, bool | str):
             continue
         rule, holds = RULES.get(name, _ANY)
-        if not (math.isfinite(value) and holds(value)):
+        if value in (math.inf, -math.inf) or not holds(value):  # nor is NaN in any range
             raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")

@@ -179,7 +179,7 @@ def test_missing_files_are_named(directory, tmp_path):
         QuestionAnsweringRun.directory_data(tmp_path, SETTINGS, "raise", None)
 
 
-def test_unrelated_questions_are_learned_and_nothing_else_changes(directory, tmp_path):
+def test_unrelated_questions_are_added_and_nothing_else_changes(directory, tmp_path):
     plain = open_one(directory, tmp_path / "plain")
     more = open_one(directory, tmp_path / "more", unrelated=1.0)
     before, after = (list(run.data["train"].examples) for run in (plain, more))
@@ -190,6 +190,9 @@ def test_unrelated_questions_are_learned_and_nothing_else_changes(directory, tmp
     assert {example.question for example in added} <= {example.question for example in before}
     assert list(more.data["test"].examples) == list(plain.data["test"].examples)
     assert json.loads((more.out / "run.json").read_text())["unrelated"] == 1.0
+    said = more.console.file.getvalue()
+    assert f"{len(added)} questions asked once more of a text beside theirs.\n" in said
+    assert "1 moved" in said  # what the files' report says is not lost
 
 
 @pytest.mark.parametrize(

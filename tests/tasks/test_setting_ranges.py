@@ -1,9 +1,11 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from tflm.tasks.causal_lm_recipes import CausalLMSettings
+from tflm.tasks.masked_lm_recipes import MaskedLMSettings
 from tflm.tasks.runs import run_classes
 from tflm.tasks.sentiment_recipes import SentimentSettings
 from tflm.tasks.setting_ranges import RULES, check_ranges
@@ -44,6 +46,7 @@ def test_every_number_has_a_rule_and_every_rule_a_number():
             {"patience": -1},
             "`patience` must be at least 0. .*=-1",
         ),
+        (TranslationSettings, {"warmup_steps": 0}, "`warmup_steps` must be at least 1. .*=0"),
         (CausalLMSettings, {"num_layers": -2}, "`num_layers` must be at least 0. .*=-2"),
         (CausalLMSettings, {"dropout": 1.0}, r"`dropout` must be in \[0, 1\). .*dropout=1.0"),
         (CausalLMSettings, {"learning_rate": 0.0}, "`learning_rate` must be positive. .*=0.0"),
@@ -61,7 +64,20 @@ def test_a_number_out_of_its_range_is_named_with_its_rule(settings, changes, mes
         check_ranges(dataclasses.replace(settings(), **changes))
 
 
-def test_any_seed_will_do():
-    for seed in (-1, 0, 2**40):
-        check_ranges(CausalLMSettings(seed=seed))
-        assert CausalLMSettings(seed=seed).seed == seed
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_a_seed_is_what_numpy_takes(seed):
+    check_ranges(CausalLMSettings(seed=seed))
+    np.random.default_rng(seed)
+    np.random.seed(seed)
+    beyond = -1 if seed == 0 else seed + 1
+    with pytest.raises(ValueError, match=f"`seed` must be from 0 to 4294967295. .*={beyond}"):
+        check_ranges(CausalLMSettings(seed=beyond))
+    with pytest.raises(ValueError, match="Seed must be between"):
+        np.random.seed(beyond)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_some_words_are_masked_and_some_are_not(rate):
+    check_ranges(MaskedLMSettings(mask_rate=0.5))
+    with pytest.raises(ValueError, match="`mask_rate` must be between 0 and 1, neither included"):
+        check_ranges(MaskedLMSettings(mask_rate=rate))

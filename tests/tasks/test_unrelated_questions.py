@@ -27,6 +27,14 @@ def test_a_question_is_asked_again_of_the_next_text():
         assert (each.answers, each.texts, each.is_impossible) == ((), [], True)
 
 
+def test_the_next_text_goes_before_the_one_before():
+    found = with_unrelated([FIRST, SECOND, THIRD], 1.0)
+    assert [each.context for each in found if each.question == SECOND.question] == [
+        SECOND.context,
+        THIRD.context,
+    ]
+
+
 def test_a_text_that_holds_the_answer_is_passed_over():
     found = with_unrelated([SECOND, THIRD, FOURTH], 1.0)
     asked_of = {(each.question, each.context) for each in found if each.is_impossible}
@@ -56,6 +64,8 @@ def test_the_examples_stay_as_they_are_and_the_share_is_about_what_it_is(share, 
     found = with_unrelated(examples, share, seed)
     assert [each for each in found if not each.is_impossible] == examples
     assert found == with_unrelated(examples, share, seed)
+    if 0.25 < share < 0.75:
+        assert found != with_unrelated(examples, share, seed + 1)
     more = len(found) - len(examples)
     assert abs(more - 200 * share) <= 40  # over five standard deviations
 
