@@ -18,7 +18,8 @@ do not.
 Each side is a process. At most `--alive` of them are there at a time, ours always among them, and
 take turns in every round; so a ratio is the median over rounds of their time to ours in the same
 round. Of a peer the setting with the least ratio counts. Peak memory is the process's, libraries
-and compilation included. `--layers` and `--rows` make small trials of it, whose ratios say nothing.
+and compilation included. `--layers` and `--rows` make small trials of it, whose ratios say nothing;
+`--leave-out "Hugging Face bfloat16"` spares what takes hours on a processor without bfloat16.
 """
 
 import argparse
@@ -53,12 +54,22 @@ PEERS: dict[str, list[Settings]] = {
         for jit_compile in (False, True)
     ],
 }
+NAMES = sorted({f"{peer} {each['dtype']}" for peer, settings in PEERS.items() for each in settings})
 # How many times as long as ours a peer's best setting takes at least.
 LEAST = {
     "Hugging Face": dict.fromkeys(WORKS, 1.3),
     "KerasHub": {"tiny": 2.0, "base": 3.0},
 }
 MEMORY = "tiny", "Hugging Face"  # where our peak is at most the peer's, of its settings the least
+
+
+def settings_of(peer: str, leave_out: list[str]) -> list[Settings]:
+    """The settings of a peer without some, which are called as in `NAMES`."""
+    return [
+        {"library": peer, **each}
+        for each in PEERS[peer]
+        if f"{peer} {each['dtype']}" not in leave_out
+    ]
 
 
 def side(work: Work, steps: int, settings: Settings, environments: pathlib.Path) -> Side:
@@ -95,7 +106,7 @@ def timed(
 def compare(work: Work, steps: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every setting's side, with its `ratio` to our first one; see `timed`."""
     first, *rest = OURS
-    rest += [{"library": peer, **each} for peer in options.peers for each in PEERS[peer]]
+    rest += [each for peer in options.peers for each in settings_of(peer, options.leave_out)]
     size = options.alive - 1
     sides: dict[str, Any] = {}
     for start in range(0, len(rest), size):
@@ -157,6 +168,14 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--workloads", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        choices=NAMES,
+        default=[],
+        metavar="SETTING",
+        help=f"any of {NAMES}",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="updates in a round; by default some seconds'")
     parser.add_argument("--alive", type=int, default=4, help="processes at a time, two at least")
@@ -168,6 +187,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.alive < 2 or options.rounds < 1:
         parser.error("--alive must be at least 2, and --rounds at least 1")
+    if gone := [peer for peer in options.peers if not settings_of(peer, options.leave_out)]:
+        parser.error(f"--leave-out must leave a setting of each peer. Received: none of {gone[0]}")
     return options
 
 
@@ -194,6 +215,7 @@ def main() -> None:
     options = parse()
     now = datetime.datetime.now(datetime.UTC).date().isoformat()
     results: dict[str, Any] = {"machine": machine(), "date": now, "versions": {}, "workloads": {}}
+    results["left_out"] = options.leave_out
     print(results["machine"], flush=True)
     if "Hugging Face" in options.peers:
         environment("torch", options.environments)  # made before anything is timed

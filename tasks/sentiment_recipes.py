@@ -131,7 +131,12 @@ RECIPES = {
             unseen=True,
             settings=SentimentSettings(
                 labels="negative,positive",
+                # Pieces are words already: one to three of them, where the paper takes three to
+                # five.
+                min_width=1,
+                max_width=3,
                 word_dropout=0.1,
+                naive_bayes=1.0,
                 label_smoothing=0.1,
                 ema=0.99,
                 epochs=6,

@@ -63,7 +63,9 @@ def running(training, monkeypatch):
 
 @pytest.fixture
 def options(training):
-    return argparse.Namespace(peers=list(training.PEERS), alive=3, rounds=2, environments=None)
+    return argparse.Namespace(
+        peers=list(training.PEERS), alive=3, rounds=2, environments=None, leave_out=[]
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny", "base", "bert", "gpt2"])
@@ -100,6 +102,20 @@ def test_ours_takes_turns_with_every_setting_of_a_peer_and_few_are_alive(
     assert slow["per_second"] == pytest.approx(4 * 4096 / 5.0)
     groups = -(-(len(sides) - 1) // (options.alive - 1))
     assert len(sides["tflm default"]["seconds"]) == groups * options.rounds
+
+
+def test_settings_are_left_out_but_not_a_whole_peer(
+    training, running, options, monkeypatch, capsys
+):
+    options.leave_out = ["Hugging Face bfloat16", "KerasHub mixed_bfloat16"]
+    sides = training.compare(training.WORKS["tiny"], 4, options)
+    assert [name for name in sides if "16" in name] == []
+    assert len(sides) == 2 + 1 + 2
+    names = ["Hugging Face float32", "Hugging Face bfloat16"]
+    monkeypatch.setattr(sys, "argv", ["training.py", "--leave-out", *names])
+    with pytest.raises(SystemExit):
+        training.main()
+    assert "must leave a setting of each peer" in capsys.readouterr().err
 
 
 def test_the_fastest_setting_of_a_peer_is_judged_and_so_is_memory(training, running, options):
