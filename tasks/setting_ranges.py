@@ -17,7 +17,7 @@ _RATE: _Rule = ("in [0, 1)", lambda value: 0 <= value < 1)
 _SHARE: _Rule = ("from 0 to 1", lambda value: 0 <= value <= 1)
 _OPEN: _Rule = ("between 0 and 1, neither included", lambda value: 0 < value < 1)
 _SEED: _Rule = ("from 0 to 4294967295", lambda value: 0 <= value < 2**32)  # as NumPy takes it
-_ANY: _Rule = ("a finite number", lambda value: True)
+_FINITE: _Rule = ("a finite number", math.isfinite)
 
 RULES: dict[str, _Rule] = {
     **dict.fromkeys(
@@ -94,6 +94,6 @@ def check_ranges(settings: Any) -> None:
     for name, value in vars(settings).items():
         if isinstance(value, bool | str):
             continue
-        rule, holds = RULES.get(name, _ANY)
-        if value in (math.inf, -math.inf) or not holds(value):  # nor is NaN in any range
-            raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+        for rule, holds in (_FINITE, RULES.get(name, _FINITE)):
+            if not holds(value):
+                raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")

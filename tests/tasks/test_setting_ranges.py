@@ -50,8 +50,12 @@ def test_every_number_has_a_rule_and_every_rule_a_number():
         (CausalLMSettings, {"num_layers": -2}, "`num_layers` must be at least 0. .*=-2"),
         (CausalLMSettings, {"dropout": 1.0}, r"`dropout` must be in \[0, 1\). .*dropout=1.0"),
         (CausalLMSettings, {"learning_rate": 0.0}, "`learning_rate` must be positive. .*=0.0"),
-        (CausalLMSettings, {"learning_rate": math.inf}, "`learning_rate` must be positive.*=inf"),
-        (SentimentSettings, {"ema": math.nan}, r"`ema` must be in \[0, 1\). .*ema=nan"),
+        (
+            CausalLMSettings,
+            {"weight_decay": math.inf},
+            "`weight_decay` must be a finite number.*=inf",
+        ),
+        (SentimentSettings, {"ema": math.nan}, "`ema` must be a finite number. .*=nan"),
         (
             SentimentSettings,
             {"sampling_alpha": 1.5},
