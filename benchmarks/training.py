@@ -17,9 +17,11 @@ do not.
 
 Each side is a process. At most `--alive` of them are there at a time, ours always among them, and
 take turns in every round; so a ratio is the median over rounds of their time to ours in the same
-round. Of a peer the setting with the least ratio counts. Peak memory is the process's, libraries
-and compilation included. `--layers` and `--rows` make small trials of it, whose ratios say nothing;
-`--leave-out "Hugging Face bfloat16"` spares what takes hours on a processor without bfloat16.
+round. Of a peer the setting with the least ratio counts. "Products" is the share of the rate that
+large matrices of the dtype are multiplied at (benchmarks/limits.py). Peak memory is the process's,
+libraries and compilation included. `--layers` and `--rows` make small trials of it, whose ratios
+say nothing; `--leave-out "Hugging Face bfloat16"` spares what takes hours on a processor without
+bfloat16.
 """
 
 import argparse
@@ -30,9 +32,11 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 from typing import Any
 
+import limits
 from environments import DEFAULT, environment
 from rounds import machine, median_ratio, time_rounds
 from sides import Side
@@ -103,6 +107,14 @@ def timed(
     return found
 
 
+def product_rates() -> dict[str, float]:
+    """What `limits.measure` gives, with oneDNN, as `tflm` has it on in our sides and KerasHub's."""
+    command = [sys.executable, limits.__file__, "--json"]
+    variables = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}
+    done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
 def compare(work: Work, steps: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every setting's side, with its `ratio` to our first one; see `timed`."""
     first, *rest = OURS
@@ -120,15 +132,18 @@ def compare(work: Work, steps: int, options: argparse.Namespace) -> dict[str, An
     for each in sides.values():
         median = statistics.median(each["seconds"])
         each["per_second"] = steps * work.units / median
+        each["flops"] = steps * work.flops / median
     return sides
 
 
-def show(work: Work, sides: dict[str, Any]) -> None:
+def show(work: Work, sides: dict[str, Any], rates: dict[str, float]) -> None:
     """The table of a workload."""
-    print(f"  {'':34s} {work.unit + '/s':>16s} {'time / ours':>12s} {'MiB':>7s} {'at start':>9s}")
+    columns = f"{work.unit + '/s':>16s} {'products':>9s} {'time / ours':>12s}"
+    print(f"  {'':34s} {columns} {'MiB':>7s} {'at start':>9s}")
     for name, each in sides.items():
+        share = each["flops"] / rates["bfloat16" if "bfloat16" in name else "float32"]
         print(
-            f"  {name:34s} {each['per_second']:16,.1f} {each['ratio']:12.2f} "
+            f"  {name:34s} {each['per_second']:16,.1f} {share:9.0%} {each['ratio']:12.2f} "
             f"{each['peak']:7,.0f} {each['start']:9,.0f}"
         )
 
@@ -196,7 +211,8 @@ def describe(workload: str, work: Work, steps: int) -> None:
     """The line over a workload's rounds."""
     print(
         f"{workload}: {work.preset}, {work.layers} layers, {work.rows} rows of {work.length} "
-        f"tokens, {work.units:,} {work.unit} a batch, {steps} updates a round",
+        f"tokens, {work.units:,} {work.unit} and {work.flops / 1e9:,.0f} GFLOP a batch, "
+        f"{steps} updates a round",
         flush=True,
     )
 
@@ -216,7 +232,8 @@ def main() -> None:
     now = datetime.datetime.now(datetime.UTC).date().isoformat()
     results: dict[str, Any] = {"machine": machine(), "date": now, "versions": {}, "workloads": {}}
     results["left_out"] = options.leave_out
-    print(results["machine"], flush=True)
+    rates = results["rates"] = product_rates()
+    print(f"{results['machine']}\n{limits.described(rates)}", flush=True)
     if "Hugging Face" in options.peers:
         environment("torch", options.environments)  # made before anything is timed
     changes = {name: getattr(options, name) for name in ("layers", "rows")}
@@ -227,7 +244,7 @@ def main() -> None:
         steps = options.steps or STEPS[workload]
         describe(workload, work, steps)
         sides = compare(work, steps, options)
-        show(work, sides)
+        show(work, sides, rates)
         targets = judge(workload, sides, options.peers)
         met &= tell(targets)
         results["workloads"][workload] = {

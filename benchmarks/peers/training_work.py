@@ -42,6 +42,22 @@ class Work:
         """How many are in a batch."""
         return self.rows if self.kind == "classification" else self.rows * self.length
 
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the products of an update.
+
+        Two for each weight and token forward, and as many for the gradient of either side of a
+        product; attention multiplies each token with all of the row.
+        """
+        width, attention = self.hidden_dim, 2 * self.length * self.hidden_dim
+        of_block = 4 * width**2 + 2 * width * self.ffn_dim + attention
+        of_token = self.layers * of_block
+        if self.kind == "translation":  # the decoder's blocks attend to the source too
+            of_token += self.layers * (of_block + 4 * width**2 + attention)
+        if self.kind != "classification":
+            of_token += self.vocab_size * width
+        return 3 * 2.0 * of_token * self.rows * self.length
+
 
 WORKS = {
     "tiny": Work("translation", "transformer/tiny", 10_000, 256, 16, 4, 128, 256, 4),

@@ -58,6 +58,8 @@ def running(training, monkeypatch):
 
     monkeypatch.setattr(training, "side", Stub)
     monkeypatch.setattr(training, "time_rounds", time_rounds)
+    rates = {"float32": 100e9, "bfloat16": 200e9, "memory": 10e9}
+    monkeypatch.setattr(training, "product_rates", lambda: rates)
     return most
 
 
@@ -89,6 +91,19 @@ def test_batches_are_the_same_at_each_call_and_padded_on_one_side_only(training,
         assert np.array_equal(shifted[:, 1:], y[:, :-1])
 
 
+def test_the_work_of_an_update_is_two_for_each_weight_and_token_three_times(training):
+    sizes = {"rows": 3, "length": 5, "layers": 2, "hidden_dim": 8, "ffn_dim": 12, "vocab_size": 50}
+    of_block = 4 * 8**2 + 2 * 8 * 12 + 2 * 5 * 8
+    cross = 4 * 8**2 + 2 * 5 * 8
+    for name, of_token in {
+        "bert": 2 * of_block,
+        "gpt2": 2 * of_block + 50 * 8,
+        "tiny": 2 * (2 * of_block + cross) + 50 * 8,
+    }.items():
+        work = dataclasses.replace(training.WORKS[name], **sizes)
+        assert work.flops == 6 * 3 * 5 * of_token
+
+
 def test_ours_takes_turns_with_every_setting_of_a_peer_and_few_are_alive(
     training, running, options
 ):
@@ -100,6 +115,7 @@ def test_ours_takes_turns_with_every_setting_of_a_peer_and_few_are_alive(
     slow = sides["KerasHub float32 True"]
     assert slow["ratio"] == pytest.approx(2.5)
     assert slow["per_second"] == pytest.approx(4 * 4096 / 5.0)
+    assert slow["flops"] == pytest.approx(4 * work.flops / 5.0)
     groups = -(-(len(sides) - 1) // (options.alive - 1))
     assert len(sides["tflm default"]["seconds"]) == groups * options.rounds
 
@@ -143,4 +159,7 @@ def test_the_command_writes_its_results_and_fails_where_asked_to(
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["workloads"]["base"]["targets"][0]["wanted"] == 3.0
     assert [each.name for each in tmp_path.iterdir()] == ["found.json"]
-    assert "MISSED" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "MISSED" in said
+    flops = training.WORKS["base"].flops * training.STEPS["base"] / 2.0
+    assert f"{flops / 100e9:.0%}" in said and "float32 100 GFLOP/s" in said
