@@ -31,7 +31,6 @@ import functools
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 from typing import Any
@@ -192,8 +191,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Prints a table for each cell, and what became of the targets."""
     options = parsed()
-    command = [sys.executable, limits.__file__, "--json"]
-    rates = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    rates = limits.measured_apart()
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     result: dict[str, Any] = {
         "machine": machine(),

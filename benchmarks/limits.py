@@ -9,6 +9,8 @@ step. Printed: the best of several calls.
 import argparse
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -50,6 +52,14 @@ def measure(size: int = 2048, megabytes: int = 512, calls: int = 7) -> dict[str,
     """Rates by name: `float32` and `bfloat16` in operations a second, `memory` in bytes."""
     rates = {dtype: product_rate(dtype, size, calls) for dtype in DTYPES}
     return {**rates, "memory": read_rate(megabytes, calls)}
+
+
+def measured_apart(**variables: str) -> dict[str, float]:
+    """`measure` in a process of its own, with variables of the environment that are not set yet."""
+    command = [sys.executable, __file__, "--json"]
+    variables = {**variables, **os.environ}
+    done = subprocess.run(command, env=variables, check=True, capture_output=True)
+    return json.loads(done.stdout)
 
 
 def described(rates: dict[str, float]) -> str:

@@ -32,7 +32,6 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 from typing import Any
 
@@ -105,14 +104,6 @@ def timed(
         for name, seconds in time_rounds(calls, options.rounds, pause=PAUSE).items():
             found[name] |= {"seconds": seconds, "peak": running[name].peak_bytes() / 2**20}
     return found
-
-
-def product_rates() -> dict[str, float]:
-    """What `limits.measure` gives, with oneDNN, as `tflm` has it on in our sides and KerasHub's."""
-    command = [sys.executable, limits.__file__, "--json"]
-    variables = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}
-    done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout)
 
 
 def compare(work: Work, steps: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -232,7 +223,8 @@ def main() -> None:
     now = datetime.datetime.now(datetime.UTC).date().isoformat()
     results: dict[str, Any] = {"machine": machine(), "date": now, "versions": {}, "workloads": {}}
     results["left_out"] = options.leave_out
-    rates = results["rates"] = product_rates()
+    # With oneDNN, as `tflm` has it on in our sides and KerasHub's.
+    rates = results["rates"] = limits.measured_apart(TF_ENABLE_ONEDNN_OPTS="1")
     print(f"{results['machine']}\n{limits.described(rates)}", flush=True)
     if "Hugging Face" in options.peers:
         environment("torch", options.environments)  # made before anything is timed

@@ -83,7 +83,7 @@ RULES: dict[str, _Rule] = {
 
 
 def check_ranges(settings: Any) -> None:
-    """Refuses a number that its setting cannot have; one that has no rule may be any.
+    """Refuses a number that its setting cannot have; one that has no rule may be any finite one.
 
     Args:
         settings: an instance of a run's `Settings`.

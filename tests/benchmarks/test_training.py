@@ -59,7 +59,7 @@ def running(training, monkeypatch):
     monkeypatch.setattr(training, "side", Stub)
     monkeypatch.setattr(training, "time_rounds", time_rounds)
     rates = {"float32": 100e9, "bfloat16": 200e9, "memory": 10e9}
-    monkeypatch.setattr(training, "product_rates", lambda: rates)
+    monkeypatch.setattr(training.limits, "measured_apart", lambda **variables: rates)
     return most
 
 

@@ -52,8 +52,8 @@ def test_every_number_has_a_rule_and_every_rule_a_number():
         (CausalLMSettings, {"learning_rate": 0.0}, "`learning_rate` must be positive. .*=0.0"),
         (
             CausalLMSettings,
-            {"weight_decay": math.inf},
-            "`weight_decay` must be a finite number.*=inf",
+            {"learning_rate": math.inf},
+            "`learning_rate` must be a finite number.*=inf",
         ),
         (SentimentSettings, {"ema": math.nan}, "`ema` must be a finite number. .*=nan"),
         (
