@@ -53,7 +53,9 @@ class EncoderRun(TrainingRun):
         """The network that training starts from, and its tokenizer."""
         settings = self.settings
         if not settings.start:
-            return self._fresh()
+            tokenizer = self.tokenizer()
+            network, config = self.fresh_network([tokenizer.vocab_size])
+            return network(config, dtype=settings.dtype), tokenizer
         found, (tokenizer, *_) = open_start(settings.start, Encoder, self.TASK)
         model = restarted(found, self._rates(), settings.dtype)
         if settings.lora_rank:
@@ -65,14 +67,13 @@ class EncoderRun(TrainingRun):
             )
         return model, tokenizer
 
-    def _fresh(self) -> tuple[Any, Tokenizer]:
-        """A network with fresh weights, and the run's own tokenizer."""
-        settings, tokenizer = self.settings, self.tokenizer()
-        network, config = models.find(settings.preset)
-        sizes = {name: getattr(settings, name) for name in self.SIZES if getattr(settings, name)}
-        sizes |= {"vocab_size": tokenizer.vocab_size}
-        config = changed(config, self._rates() | sizes)
-        return network(config, dtype=settings.dtype), tokenizer
+    def fresh_network(self, vocab_sizes: Sequence[int]) -> tuple[type[models.Model], Any]:
+        """The preset, with the settings' sizes and rates."""
+        network, config = models.find(self.settings.preset)
+        given = {name: getattr(self.settings, name) for name in self.SIZES}
+        sizes = {name: size for name, size in given.items() if size}
+        (vocab_size,) = vocab_sizes
+        return network, changed(config, {**self._rates(), **sizes, "vocab_size": vocab_size})
 
     def _rates(self) -> dict[str, Any]:
         return {name: getattr(self.settings, name) for name in self.RATES}

@@ -35,21 +35,23 @@ def sized(config: Any, settings: Any, vocab_size: int) -> Any:
     )
 
 
-def configured(config: Any, source: Any, target: Any = None, **changes: Any) -> Any:
-    """The config of an encoder-decoder for these tokenizers.
+def configured(
+    config: Any, vocab_size: int, target_vocab_size: int | None = None, **changes: Any
+) -> Any:
+    """A preset's configuration for vocabularies of these sizes.
 
     Args:
         config: a preset's.
-        source: tokenizer of the source, or of both languages.
-        target: tokenizer of the target; `None` where the two share one.
+        vocab_size: pieces of the tokenizer, of the source's where the target has its own.
+        target_vocab_size: pieces of the target's own tokenizer.
         **changes: fields to change.
 
     Raises:
         ValueError: the architecture has no such field, or only one vocabulary.
     """
-    changes["vocab_size"] = source.vocab_size
-    if target is not None or hasattr(config, "target_vocab_size"):
-        changes["target_vocab_size"] = None if target is None else target.vocab_size
+    changes["vocab_size"] = vocab_size
+    if target_vocab_size is not None or hasattr(config, "target_vocab_size"):
+        changes["target_vocab_size"] = target_vocab_size
     known = [field.name for field in dataclasses.fields(config)]
     for name, value in changes.items():
         if name not in known:

@@ -91,7 +91,7 @@ class PlainTextTask(Task):
         lines = (row if isinstance(row, str) else row[0] for row in texts)
         tokenizer = cls.train_tokenizer(lines, vocab_size, algorithm or cls.ALGORITHM)
         network, config = models.find(preset or cls.PRESET)
-        config = configured(config, tokenizer, **(changes or {}))
+        config = configured(config, tokenizer.vocab_size, **(changes or {}))
         return cls(network(config, dtype=dtype), tokenizer, **kwargs)
 
     @classmethod

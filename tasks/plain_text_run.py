@@ -1,7 +1,7 @@
 """What runs of tasks that learn from plain text share: their data, their tokenizer."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from tflm import models
@@ -86,9 +86,13 @@ class PlainTextRun(TrainingRun):
     def network(self) -> tuple[Any, Tokenizer]:
         """The network that training starts from, and its tokenizer."""
         settings, tokenizer = self.settings, self.tokenizer()
-        network, config = models.find(settings.preset)
-        config = sized(config, settings, tokenizer.vocab_size)
+        network, config = self.fresh_network([tokenizer.vocab_size])
         return network(config, dtype=settings.dtype), tokenizer
+
+    def fresh_network(self, vocab_sizes: Sequence[int]) -> tuple[type[models.Model], Any]:
+        """The preset, with the settings' sizes and rates."""
+        network, config = models.find(self.settings.preset)
+        return network, sized(config, self.settings, *vocab_sizes)
 
     def task_of(self, model: Any, tokenizer: Tokenizer) -> PlainTextTask:
         """The task of a network and its tokenizer."""

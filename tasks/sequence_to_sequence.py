@@ -172,7 +172,8 @@ class SequenceToSequence(Task):
         network, config = models.find(preset or cls.PRESET)
         given = {"dropout": dropout, "pre_norm": pre_norm}
         changes = {name: value for name, value in given.items() if value is not None}
-        config = configured(config, source, None if joint else target, **changes)
+        sizes = [source.vocab_size] if joint else [source.vocab_size, target.vocab_size]
+        config = configured(config, *sizes, **changes)
         return cls(network(config, dtype=dtype), source, target, **kwargs)
 
     def compile(

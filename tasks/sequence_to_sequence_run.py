@@ -63,10 +63,6 @@ class SequenceToSequenceRun(TrainingRun, abc.ABC):
         """Trivial systems that are scored beside the finished task."""
         return ()
 
-    def vocabularies(self) -> list[str]:
-        """Names of the vocabularies: one for both sides, or one for each."""
-        return ["joint"]
-
     def vocabulary_options(self) -> dict[str, Any]:
         """Options of `SentencePieceTokenizer.train` besides its size and its algorithm."""
         return {}
@@ -116,13 +112,17 @@ class SequenceToSequenceRun(TrainingRun, abc.ABC):
             found, tokenizers = open_start(settings.start, self.TASK_CLASS.NETWORKS, self.TASK)
             return restarted(found, {"dropout": settings.dropout}, settings.dtype), *tokenizers
         tokenizers = self._tokenizers()
-        network, config = models.find(settings.preset)
+        network, config = self.fresh_network([each.vocab_size for each in tokenizers])
+        return network(config, dtype=settings.dtype), *tokenizers
+
+    def fresh_network(self, vocab_sizes: Sequence[int]) -> tuple[type[models.Model], Any]:
+        """The preset, with the settings' rates."""
+        network, config = models.find(self.settings.preset)
         # A recipe trains any architecture: what an architecture has no field for is not its own.
         names = [name for name in ("pre_norm", "dropout") if hasattr(config, name)]
-        changes = {name: getattr(settings, name) for name in names}
+        changes = {name: getattr(self.settings, name) for name in names}
         changes |= self.fresh_sizes(network, config)
-        config = configured(config, *tokenizers, **changes)
-        return network(config, dtype=settings.dtype), *tokenizers
+        return network, configured(config, *vocab_sizes, **changes)
 
     def fresh_sizes(self, network: type, config: Any) -> dict[str, Any]:
         """Fields of a preset's config to change besides its rates, for fresh weights.

@@ -61,9 +61,10 @@ class TrainingRun:
     Attributes:
         TASK: what `tflm train` calls it.
         Settings: a frozen dataclass of scalars with defaults, with at least `preset`, `epochs`,
-            `patience` (epochs without a better value of `monitor` after which training ends; 0:
-            it does not), `accumulate` (batches to an update), `average_last`, `seed` and `dtype`
-            ("auto": the fastest in training on this machine, and when a run goes on, its own).
+            `vocab_size`, `patience` (epochs without a better value of `monitor` after which
+            training ends; 0: it does not), `accumulate` (batches to an update), `average_last`,
+            `seed` and `dtype` ("auto": the fastest in training on this machine, and when a run
+            goes on, its own). With a `start` that is not empty training starts from its network.
         RECIPES: recipes by name; a recipe has `settings`.
         SCORED_AS: other tasks of the catalog of metrics that are scored on the same data.
         SCORED_WITH: options of `tflm evaluate` that say more of the model or the data, and whether
@@ -71,8 +72,9 @@ class TrainingRun:
 
     Raises:
         ValueError: `out` holds a run with other settings, a setting is out of its range, a split is
-            empty, no model or no dtype is called as the settings say, there is `patience` without
-            a split "valid", or `clean` does not suit the data.
+            empty, no model or no dtype is called as the settings say, the network cannot have the
+            sizes they say, there is `patience` without a split "valid", or `clean` does not suit
+            the data.
     """
 
     TASK: ClassVar[str] = ""
@@ -94,7 +96,7 @@ class TrainingRun:
         self.data = data
         self.settings, self._why_dtype = self._with_dtype(settings)
         self.console = console
-        models.find(settings.preset)  # an unknown one leaves nothing behind
+        self._check_network()
         for split, examples in data.items():
             if next(iter(examples), None) is None:
                 raise ValueError(f"`data` must hold examples. Received: none in split {split!r}")
@@ -250,6 +252,21 @@ class TrainingRun:
             self.train_tokenizer().save(folder)
         return tokenizers.load(folder)
 
+    def vocabularies(self) -> list[str]:
+        """Names of the vocabularies of a fresh network: one for both sides, or one for each."""
+        return ["joint"]
+
+    def fresh_network(self, vocab_sizes: Sequence[int]) -> tuple[type[models.Model], Any]:
+        """What makes a fresh network: an architecture's class, and a `Config` as the settings say.
+
+        Args:
+            vocab_sizes: pieces of each of `vocabularies`.
+
+        Raises:
+            ValueError: no model is called as the settings say, or it cannot have these sizes.
+        """
+        raise NotImplementedError
+
     def data_options(self) -> dict[str, Any]:
         """The options of the task's `batches`."""
         raise NotImplementedError
@@ -270,6 +287,14 @@ class TrainingRun:
     def callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
         """What watches training besides progress and checkpoints."""
         return []
+
+    def _check_network(self) -> None:
+        """Refuses a network that cannot be, before a vocabulary is learned for it."""
+        settings = self.settings
+        models.find(settings.preset)
+        if not getattr(settings, "start", ""):
+            sizes = [settings.vocab_size] * len(self.vocabularies())
+            models.check(*self.fresh_network(sizes))
 
     def _with_dtype(self, settings: Any) -> tuple[Any, str]:
         """Settings with a dtype, and why it is that where they leave it open."""

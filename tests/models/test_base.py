@@ -3,6 +3,7 @@ import dataclasses
 import keras
 import pytest
 
+from tflm import models
 from tflm.models.base import EncoderDecoder, Model
 
 
@@ -79,3 +80,16 @@ def test_call_is_encode_start_and_decode_without_a_cache():
 def test_an_architecture_must_say_how_it_works(method, arguments):
     with pytest.raises(NotImplementedError):
         method(Nothing(Sizes()), *arguments)
+
+
+def test_a_config_is_checked_without_a_trace():
+    network, config = models.find("transformer_encoder/tiny")
+    names = []
+    for _ in range(2):
+        network(config)  # "transformer_encoder" itself may have no number yet
+        models.check(network, config)
+        names.append(network(config).name)
+    first, second = (int(name.rpartition("_")[2]) for name in names)
+    assert second == first + 2
+    with pytest.raises(ValueError, match="`hidden_dim` must be .* Received: .*hidden_dim=7"):
+        models.check(network, dataclasses.replace(config, hidden_dim=7))

@@ -53,6 +53,22 @@ def make(out, **changes):
     return Run(out, {"train": TEXTS}, Plan(**changes), Console(file=io.StringIO()))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_dim": 13}, "`hidden_dim` must be .*hidden_dim=13"),
+        (
+            {"preset": "text_cnn/base", "hidden_dim": 10},
+            "`hidden_dim` must be a multiple of the number of widths. Received: hidden_dim=10, 3",
+        ),
+    ],
+)
+def test_sizes_that_no_network_has_are_told_before_anything_is_learned(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_fresh_encoder_has_the_run_s_sizes_and_rates_and_its_own_tokenizer(tmp_path):
     run = make(tmp_path, hidden_dim=12)
     (model, tokenizer), _ = run.encoder(), run.encoder()
@@ -102,6 +118,10 @@ def test_with_lora_an_encoder_of_convolutions_learns_little_too(tmp_path):
 def test_a_start_that_is_not_there_and_a_tokenizer_that_nobody_trains_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`start` must be a directory of `tflm train`"):
         make(tmp_path, start=str(tmp_path / "gone")).encoder()
-    run = EncoderRun(tmp_path / "bare", {"train": TEXTS}, Plan(), Console(file=io.StringIO()))
+
+    class Bare(EncoderRun):
+        Settings, SIZES, RATES = Plan, (), ()
+
+    run = Bare(tmp_path / "bare", {"train": TEXTS}, Plan(), Console(file=io.StringIO()))
     with pytest.raises(NotImplementedError):
         run.train_tokenizer()

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import io
 import json
 import types
@@ -7,6 +8,7 @@ import keras
 import pytest
 from rich.console import Console
 
+from tflm import models
 from tflm.eval import Accuracy, GenerateAndScore
 from tflm.tasks.fastest import Choice
 from tflm.tasks.training_run import TrainingRun, write_json
@@ -20,6 +22,7 @@ class Plan:
 
     preset: str = "gpt2/tiny"
     epochs: int = 3
+    vocab_size: int = 99
     patience: int = 0
     accumulate: int = 1
     average_last: int = 1
@@ -35,6 +38,10 @@ class Run(TrainingRun):
     """What reads no data and makes no task."""
 
     Settings = Plan
+
+    def fresh_network(self, vocab_sizes):
+        network, config = models.find(self.settings.preset)
+        return network, dataclasses.replace(config, vocab_size=sum(vocab_sizes))
 
 
 def make(out, data=DATA, **changes):
@@ -154,6 +161,7 @@ def test_what_a_subclass_must_say_is_asked_for(tmp_path):
     run = make(tmp_path)
     assert run.callbacks(None) == [] and run.monitor == ("val_loss", "min")
     for call, arguments in (
+        (functools.partial(TrainingRun.fresh_network, run), ([99],)),
         (run.new_task, ()),
         (run.data_options, ()),
         (run.evaluate, ("test",)),

@@ -313,6 +313,8 @@ def test_what_cannot_train_leaves_nothing_behind(make_run, tmp_path):
         ValueError, match="`data` must hold examples. Received: none in split 'valid'"
     ):
         make_run(tmp_path / "out", data={"train": [("a", "b")], "valid": []})
+    with pytest.raises(ValueError, match="`target_vocab_size` must be a field .*_vocab_size=310"):
+        make_run(tmp_path / "out", preset="bart/base", joint=False)
     assert not (tmp_path / "out").exists()
 
 

@@ -6,11 +6,14 @@ import functools
 import importlib
 import math
 import pkgutil
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
 
 from tflm.models.base import EncoderDecoder, Model
+
+_T = TypeVar("_T")
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -58,6 +61,19 @@ def build(name: str, /, **kwargs: Any) -> Model:
     return cls(config, **kwargs)
 
 
+def check(network: type[Model], config: Any) -> None:
+    """Refuses what the network cannot be, without making one that takes memory.
+
+    Args:
+        network: the architecture's class.
+        config: a `Config` of it.
+
+    Raises:
+        ValueError: as the class raises it: a width that its heads cannot share, say.
+    """
+    _apart(lambda: network(config) and None)
+
+
 def num_parameters(name: str) -> int:
     """Weights of "architecture/preset", counted without allocating them.
 
@@ -90,9 +106,17 @@ def _count(architecture: str, config: Any) -> int:
             model.build(None)
         return sum(math.prod(weight.shape) for weight in model.weights)
 
-    # Keras notes, for each thread, the variables that wait for values: here they end with it.
+    return _apart(count)
+
+
+def _apart(work: Callable[[], _T]) -> _T:
+    """Does what Keras is to take no note of.
+
+    It counts the names that it gave, and notes the variables that wait for values, for each thread:
+    here they end with it.
+    """
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(count).result()
+        return thread.submit(work).result()
 
 
 def presets() -> list[dict[str, Any]]:
@@ -109,6 +133,7 @@ __all__ = [
     "EncoderDecoder",
     "Model",
     "build",
+    "check",
     "find",
     "num_parameters",
     "presets",
