@@ -136,7 +136,8 @@ RECIPES = {
             # How the data set marks what its authors cut, and a word too rare for it, which is one
             # token then.
             replace=_WIKITEXT,
-            expect="27.8 % of the masked tokens of the test split; 30 minutes on 2 cores, seed 1",
+            expect="27.8 % of the masked tokens of the test split; 30 minutes on 2 cores "
+            "with other work, seed 1",
         ),
         MaskedLMRecipe(
             # To start a classifier of reviews from: books and articles for the language, reviews

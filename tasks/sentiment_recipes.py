@@ -104,7 +104,7 @@ RECIPES = {
                 dtype="float32",
             ),
             expect="81.3 % of the 872 development sentences, 81.2 and 80.6 with seeds 2 and 3; "
-            "12 seconds on 2 cores, seed 1",
+            "13 seconds on 2 cores, seed 1",
         ),
         SentimentRecipe(
             # From a masked language model that was trained with the recipe "english".
@@ -123,7 +123,7 @@ RECIPES = {
                 epochs=4,
             ),
             expect="82.3 % of the 872 development sentences, 82.5 and 82.7 with seeds 2 and 3, "
-            "from random weights 80.4, 80.1 and 79.7; 87 to 105 seconds on 2 cores, seed 1",
+            "from random weights 80.4, 80.1 and 79.7; 83 to 105 seconds on 2 cores, seed 1",
         ),
         SentimentRecipe(
             name="chnsenticorp",

@@ -4,8 +4,11 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from rich.console import Console
+
 from tflm.data import BadLine, BadLineReport, open_table
 from tflm.eval import F1, Accuracy, MatthewsCorrelation, Metric, Report, evaluate
+from tflm.eval.metrics.label_metric import sklearn_metrics
 from tflm.tasks.encoder_run import EncoderRun
 from tflm.tasks.input_rows import PAIR, TEXT
 from tflm.tasks.labelled_rows import LabelledRows
@@ -21,7 +24,11 @@ _REPEATED = "left out, for its text occurs in the training data too."
 
 
 class SentimentRun(EncoderRun):
-    """Trains a classifier of texts, or of pairs of texts, on labelled rows."""
+    """Trains a classifier of texts, or of pairs of texts, on labelled rows.
+
+    Raises:
+        ImportError: there is a split to score the classifier on, and no scikit-learn.
+    """
 
     TASK = "sentiment_analysis"
     Settings = SentimentSettings
@@ -30,6 +37,18 @@ class SentimentRun(EncoderRun):
     SCORED_WITH: ClassVar[Mapping[str, bool]] = {"labels": False}
     SIZES = ("embedding_dim", "hidden_dim", "num_layers", "num_heads", "min_width", "max_width")
     RATES = ("dropout", "word_dropout", "embedding_dropout")
+
+    def __init__(
+        self,
+        out: pathlib.Path,
+        data: Mapping[str, Any],
+        settings: Any,
+        console: Console,
+        clean: Sequence[str] = (),
+    ):
+        if data.keys() - {"train"}:
+            sklearn_metrics()  # to be missed now and not after the training
+        super().__init__(out, data, settings, console, clean)
 
     @classmethod
     def recipe_data(

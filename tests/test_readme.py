@@ -9,7 +9,10 @@ import typing
 
 import pytest
 
+from tflm.tasks.runs import run_classes
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+ALL_RECIPES = {name: run.RECIPES[name] for run in run_classes().values() for name in run.RECIPES}
 READMES = ("README.md", "README.zh-CN.md")
 
 # A reader's numbers give a good model after minutes; these give any model after seconds.
@@ -115,6 +118,25 @@ def test_links_lead_somewhere_and_nothing_is_left_to_fill_in(name):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", prose)
     assert links and all((ROOT / link).exists() for link in links)
     assert "TODO" not in text
+
+
+@pytest.mark.parametrize("recipe", sorted(ALL_RECIPES))
+def test_every_file_of_every_recipe_has_a_source_and_a_licence(recipe):
+    rows = (ROOT / "benchmarks/DATASETS.md").read_text(encoding="utf-8").splitlines()
+    table = {row.split("`")[1]: row for row in rows if row.startswith("| `")}
+    wanted = [*flat(ALL_RECIPES[recipe].files.values())]
+    wanted += getattr(ALL_RECIPES[recipe], "passages", ())
+    assert wanted
+    for path in wanted:
+        folder, _, name = path.rpartition("/")
+        holders = [table[folder]] if folder else list(table.values())
+        assert any(f"`{name}`" in row for row in holders), path
+    assert all(row.count("|") == 6 for row in table.values())
+
+
+def flat(values):
+    for value in values:
+        yield from [value] if isinstance(value, str) else flat(value)
 
 
 def test_contributing_is_one_page():

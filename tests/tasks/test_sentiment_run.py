@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +55,15 @@ def run(out, settings=SETTINGS, data=DATA):
 def write(path, rows):
     text = "".join(f"{text}\t{label}\n" for text, label in rows).encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+def test_a_scorer_that_is_not_installed_is_missed_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    with pytest.raises(ImportError, match="need scikit-learn, which is not installed: pip install"):
+        run(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    run(tmp_path / "out", data={"train": ROWS})  # nothing is to be scored
+    assert (tmp_path / "out" / "run.json").is_file()
 
 
 @pytest.fixture(scope="module")

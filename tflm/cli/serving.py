@@ -51,7 +51,8 @@ def export(
     signatures: Annotated[
         list[str] | None,
         typer.Option(
-            help="To have beside serving_default, 'explain' say, or 'all'; may be repeated."
+            help="To have beside serving_default in place of the task's usual ones, 'explain' say; "
+            "or 'all'. May be repeated."
         ),
     ] = None,
 ) -> None:

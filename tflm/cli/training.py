@@ -9,7 +9,11 @@ import typer
 
 def train(
     task: Annotated[
-        str, typer.Argument(help="translation, causal_lm, ...; not needed with --recipe.")
+        str,
+        typer.Argument(
+            help="translation, summarization, sentiment_analysis, question_answering, causal_lm or "
+            "masked_lm; not needed with --recipe."
+        ),
     ] = "",
     data: Annotated[
         pathlib.Path,
@@ -19,25 +23,39 @@ def train(
         ),
     ] = pathlib.Path("."),
     out: Annotated[pathlib.Path, typer.Option(help="Directory of the run.")] = pathlib.Path("run"),
-    recipe: Annotated[str, typer.Option(help="A recipe by name; sets everything below.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="A known data set's files and settings, by name: multi30k_en_de, dialogsum, "
+            "squad, cmrc2018, sst2 and others (a wrong name lists all). Other options override it."
+        ),
+    ] = "",
     model: Annotated[str, typer.Option(help="architecture/preset, see `tflm models`.")] = "",
     languages: Annotated[
-        str, typer.Option(help="Of a translation, source and target: en-de.")
+        str, typer.Option(help="Of a translation without a recipe, source and target: en-de.")
     ] = "",
-    epochs: Annotated[int, typer.Option(help="Passes over the data.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = -1,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the data; 0: as the task or recipe says.", min=0)
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of everything random; -1: as the task or recipe says.")
+    ] = -1,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any other setting, as name=value; may be repeated."),
+        typer.Option(
+            "--set",
+            help="Any other setting, as name=value (a wrong name lists all); may be repeated.",
+        ),
     ] = None,
     clean: Annotated[
         list[str] | None,
         typer.Option(
-            help="A step of cleaning, in this order: unicode, control, markup, whitespace, "
-            "simplified_chinese, traditional_chinese and stop_words change texts, of the training "
-            "split and for the validation loss; length, length_ratio, script, untranslated, "
-            "duplicates and near_duplicates drop examples, of the training split alone. What is "
-            "scored stays as it is. Parameters as in length:min=2,max=300; may be repeated."
+            help="A step of cleaning, done in the order given: unicode, control, markup, "
+            "whitespace, simplified_chinese, traditional_chinese and stop_words change texts, of "
+            "the training split and for the validation loss; length, length_ratio, script, "
+            "untranslated, duplicates and near_duplicates drop examples, of the training split "
+            "alone. What is scored stays as it is. Parameters as in length:min=2,max=300; may be "
+            "repeated."
         ),
     ] = None,
     skip_bad: Annotated[
