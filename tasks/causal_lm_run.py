@@ -21,6 +21,7 @@ class CausalLMRun(PlainTextRun):
 
     TASK = "causal_lm"
     TASK_CLASS = CausalLM
+    NETWORKS = (Decoder,)
     Settings = CausalLMSettings
     RECIPES = RECIPES
 

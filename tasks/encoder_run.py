@@ -31,6 +31,7 @@ class EncoderRun(TrainingRun):
         ValueError: there is LoRA without a start.
     """
 
+    NETWORKS = (Encoder,)
     SIZES: ClassVar[tuple[str, ...]]
     RATES: ClassVar[tuple[str, ...]]
 

@@ -9,7 +9,8 @@ from tflm import machine
 from tflm.tasks.base import Task
 
 AUTO = "auto"
-TRAINING_DTYPES = (AUTO, "float32", "mixed_bfloat16", "bfloat16", "mixed_float16", "float16")
+# Not float16, in which the gradients of a mean over thousands of tokens are 0 unless scaled.
+TRAINING_DTYPES = (AUTO, "float32", "mixed_bfloat16", "bfloat16")
 _LEAST_WIDTH = 256  # of networks that rounding each vector pays for: 1.2 to 1.3 times, at 128 none
 _LEAST_CAPABILITY = (8, 0)  # of a GPU that multiplies bfloat16
 

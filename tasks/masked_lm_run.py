@@ -12,6 +12,7 @@ from tflm.eval import Likelihood, Perplexity, Report
 from tflm.eval.evaluation import scores_with_intervals
 from tflm.eval.masked_baselines import TokenCounts, TokenMatch
 from tflm.eval.reports import SystemScores
+from tflm.models.base import Encoder
 from tflm.tasks.masked_lm import MaskedLM
 from tflm.tasks.masked_lm_recipes import (
     RECIPES,
@@ -35,6 +36,7 @@ class MaskedLMRun(PlainTextRun):
 
     TASK = "masked_lm"
     TASK_CLASS = MaskedLM
+    NETWORKS = (Encoder,)
     Settings = MaskedLMSettings
     RECIPES = RECIPES
 

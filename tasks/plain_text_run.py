@@ -10,6 +10,7 @@ from tflm.tasks.causal_lm import default_optimizer
 from tflm.tasks.network_sizes import sized
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tasks.plain_text_recipes import PlainTextRecipe, recipe_texts
+from tflm.tasks.sources import names_of
 from tflm.tasks.training_run import TrainingRun
 from tflm.tokenizers import Tokenizer
 
@@ -118,5 +119,7 @@ class PlainTextRun(TrainingRun):
 
 def find_texts(directory: pathlib.Path, split: str) -> pathlib.Path | None:
     """The file or folder of a split's texts in a directory, `None` where it has none."""
-    names = (f"{split}.txt", f"{split}.txt.gz", split)
-    return next((directory / name for name in names if (directory / name).exists()), None)
+    paths = (
+        directory / f"{name}{end}" for name in names_of(split) for end in (".txt", ".txt.gz", "")
+    )
+    return next((path for path in paths if path.exists()), None)

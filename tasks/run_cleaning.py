@@ -28,7 +28,8 @@ def clean_splits(
         languages: of the texts, where known: "en-zh".
 
     Raises:
-        ValueError: a step is unknown or does not suit the data, or none of "train" is left.
+        ValueError: a step is unknown or does not suit the data, or none of "train" or of
+            "valid" is left.
     """
     steps = parse_steps(clean, languages)
     train = Cleaned(data["train"], steps, num_texts=num_texts)
@@ -41,4 +42,11 @@ def clean_splits(
     if "valid" not in data:
         return train, None
     changing = [step for step in steps if isinstance(step, TextStep)]
-    return train, Cleaned(data["valid"], changing, num_texts=num_texts)
+    valid = Cleaned(data["valid"], changing, num_texts=num_texts)
+    counts = valid.counts()
+    if not counts["kept"]:
+        raise ValueError(
+            '`clean` must leave examples of the split "valid" to validate with. '
+            f"Received: clean={list(clean)}, which drops all {counts['seen']}"
+        )
+    return train, valid

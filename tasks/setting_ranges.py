@@ -76,7 +76,8 @@ RULES: dict[str, _Rule] = {
         _RATE,
     ),
     **dict.fromkeys(("sampling_alpha", "unrelated"), _SHARE),
-    **dict.fromkeys(("layer_decay", "learning_rate"), _POSITIVE),
+    "layer_decay": ("above 0 and at most 1", lambda value: 0 < value <= 1),
+    "learning_rate": _POSITIVE,
     "mask_rate": _OPEN,
     "seed": _SEED,
 }

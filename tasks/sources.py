@@ -62,6 +62,11 @@ def recipe_file(directory: pathlib.Path, name: str, recipe: str) -> pathlib.Path
     return path
 
 
+def names_of(split: str) -> tuple[str, ...]:
+    """What files of a split may be called: "val" and "dev" are other names of "valid"."""
+    return (split, "val", "dev") if split == "valid" else (split,)
+
+
 def find_table(
     directory: pathlib.Path, split: str, endings: Sequence[str], *, folder: bool = False
 ) -> pathlib.Path | None:
@@ -73,7 +78,7 @@ def find_table(
         endings: of the files, "tsv" say, in the order in which they are looked for.
         folder: whether a folder called as the split will do.
     """
-    names = (split, *(("val", "dev") if split == "valid" else ()))
+    names = names_of(split)
     ends = [f".{kind}{packed}" for kind in endings for packed in ("", ".gz")]
     paths = (
         directory / f"{name}{end}" for name in names for end in (["", *ends] if folder else ends)
@@ -156,7 +161,7 @@ def directory_data(
     """
     data: dict[str, Pairs] = {}
     for split in SPLITS:
-        for name in (split, *(("val", "dev") if split == "valid" else ())):
+        for name in names_of(split):
             found = find_split(directory, name, languages, on_bad, report)
             if found is not None:
                 data[split] = found
@@ -200,7 +205,8 @@ def open_split(
     """
     if not path.is_dir():
         return open_pairs(path, on_bad, report)
-    found = find_split(path, split, languages, on_bad, report)
+    splits = (find_split(path, name, languages, on_bad, report) for name in names_of(split))
+    found = next((pairs for pairs in splits if pairs is not None), None)
     if found is None:
         source, target = languages
         raise FileNotFoundError(

@@ -23,6 +23,7 @@ class SummarizationRun(SequenceToSequenceRun):
 
     TASK = "summarization"
     TASK_CLASS = Summarization
+    NETWORKS = Summarization.NETWORKS
     Settings = SummarizationSettings
     RECIPES = RECIPES
     SCORED_WITH: ClassVar[Mapping[str, bool]] = {"languages": False}

@@ -66,6 +66,7 @@ class TrainingRun:
             `seed` and `dtype` ("auto": the fastest in training on this machine, and when a run
             goes on, its own). With a `start` that is not empty training starts from its network.
         RECIPES: recipes by name; a recipe has `settings`.
+        NETWORKS: the kinds of network that the task takes.
         SCORED_AS: other tasks of the catalog of metrics that are scored on the same data.
         SCORED_WITH: options of `tflm evaluate` that say more of the model or the data, and whether
             one must be given where the model does not say it of itself.
@@ -73,13 +74,14 @@ class TrainingRun:
     Raises:
         ValueError: `out` holds a run with other settings, a setting is out of its range, a split is
             empty, no model or no dtype is called as the settings say, the network cannot have the
-            sizes they say, there is `patience` without a split "valid", or `clean` does not suit
-            the data.
+            sizes they say, there is `patience` without a split "valid" or
+            less than `score_every`, or `clean` does not suit the data.
     """
 
     TASK: ClassVar[str] = ""
     Settings: ClassVar[Any]
     RECIPES: ClassVar[Mapping[str, Any]] = {}
+    NETWORKS: ClassVar[tuple[type, ...]] = (models.Model,)
     SCORED_AS: ClassVar[tuple[str, ...]] = ()
     SCORED_WITH: ClassVar[Mapping[str, bool]] = {}
 
@@ -104,6 +106,12 @@ class TrainingRun:
             raise ValueError(
                 '`patience` must be 0 without a split "valid". '
                 f"Received: patience={settings.patience}, splits {sorted(data)}"
+            )
+        # Until the next one a score is repeated, and so no better.
+        if 0 < settings.patience < (every := getattr(settings, "score_every", 0)):
+            raise ValueError(
+                "`patience` must be at least `score_every`, the epochs from one score to the next, "
+                f"or 0. Received: patience={settings.patience}, score_every={every}"
             )
         wanted = {"task": self.TASK, **dataclasses.asdict(self.settings)}
         self.validation_data, self.cleaned = data.get("valid"), None
@@ -249,7 +257,12 @@ class TrainingRun:
         settings, folder = self.settings, self.out / "tokenizer"
         if not folder.is_dir():
             self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
-            self.train_tokenizer().save(folder)
+            unfinished = self.out / "tokenizer.unfinished"
+            shutil.rmtree(
+                unfinished, ignore_errors=True
+            )  # of a run that ended while it was written
+            self.train_tokenizer().save(unfinished)
+            unfinished.replace(folder)
         return tokenizers.load(folder)
 
     def vocabularies(self) -> list[str]:
@@ -291,7 +304,13 @@ class TrainingRun:
     def _check_network(self) -> None:
         """Refuses a network that cannot be, before a vocabulary is learned for it."""
         settings = self.settings
-        models.find(settings.preset)
+        network, _ = models.find(settings.preset)
+        if not issubclass(network, self.NETWORKS):
+            kinds = " or ".join(kind.__name__ for kind in self.NETWORKS)
+            raise ValueError(
+                f"`preset` must be of the kind of network that {self.TASK} takes, {kinds}. "
+                f"Received: preset={settings.preset!r}"
+            )
         if not getattr(settings, "start", ""):
             sizes = [settings.vocab_size] * len(self.vocabularies())
             models.check(*self.fresh_network(sizes))

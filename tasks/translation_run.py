@@ -20,6 +20,7 @@ class TranslationRun(SequenceToSequenceRun):
 
     TASK = "translation"
     TASK_CLASS = Translation
+    NETWORKS = Translation.NETWORKS
     Settings = TranslationSettings
     RECIPES = RECIPES
     SCORED_AS = ("generation",)
@@ -118,7 +119,10 @@ class TranslationRun(SequenceToSequenceRun):
 
     def vocabularies(self) -> list[str]:
         """One for both languages, or one for each."""
-        return super().vocabularies() if self.settings.joint else list(self.languages)
+        if self.settings.joint:
+            return super().vocabularies()
+        source, target = self.languages
+        return ["source", "target"] if source == target else [source, target]
 
     def data_options(self) -> dict[str, Any]:
         """Batches by token budget."""

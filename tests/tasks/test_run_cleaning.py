@@ -30,5 +30,10 @@ def test_labels_are_not_texts():
 def test_cleaning_that_leaves_nothing_is_refused():
     with pytest.raises(ValueError, match=r"`clean` must leave .*\['length:min=90'\], .* all 3"):
         clean_splits(DATA, ["length:min=90"], 2, "en-zh")
+    markup = {**DATA, "valid": [("<br>", "<p></p>")]}
+    with pytest.raises(
+        ValueError, match=r"`clean` must leave .* split \"valid\" .*\['markup'\], .* all 1"
+    ):
+        clean_splits(markup, ["markup"], 2, "en-zh")
     with pytest.raises(ValueError, match="`clean` must name one of .* Received: 'tidy'"):
         clean_splits(DATA, ["tidy"], 2, "")

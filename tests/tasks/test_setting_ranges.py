@@ -55,6 +55,11 @@ def test_every_number_has_a_rule_and_every_rule_a_number():
             {"learning_rate": math.inf},
             "`learning_rate` must be a finite number.*=inf",
         ),
+        (
+            SentimentSettings,
+            {"layer_decay": 1.5},
+            "`layer_decay` must be above 0 and at most 1. .*=1.5",
+        ),
         (SentimentSettings, {"ema": math.nan}, "`ema` must be a finite number. .*=nan"),
         (
             SentimentSettings,

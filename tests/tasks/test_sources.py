@@ -4,6 +4,7 @@ import json
 import pytest
 
 from tflm.data import BadLine, BadLineReport
+from tflm.tasks.plain_text_run import find_texts
 from tflm.tasks.sources import (
     EveryNth,
     dataset_split,
@@ -67,6 +68,10 @@ def test_the_validation_split_has_three_names(tmp_path, raising, name):
     write_split(tmp_path, "train", "tsv")
     write_split(tmp_path, name, "jsonl")
     assert list(directory_data(tmp_path, LANGUAGES, **raising)) == ["train", "valid"]
+    assert list(open_split(tmp_path, "valid", LANGUAGES, **raising)) == PAIRS
+    (tmp_path / f"{name}.txt").write_text("a text\n")
+    assert find_texts(tmp_path, "valid") == tmp_path / f"{name}.txt"
+    assert find_texts(tmp_path, "test") is None
 
 
 def test_a_directory_without_training_text_says_what_is_looked_for(tmp_path, raising):

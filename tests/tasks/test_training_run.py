@@ -10,8 +10,10 @@ from rich.console import Console
 
 from tflm import models
 from tflm.eval import Accuracy, GenerateAndScore
+from tflm.models.base import Encoder
 from tflm.tasks.fastest import Choice
 from tflm.tasks.training_run import TrainingRun, write_json
+from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.checkpoint import KeepLastWeights
 from tflm.training.weights import save_weights
 
@@ -24,6 +26,8 @@ class Plan:
     epochs: int = 3
     vocab_size: int = 99
     patience: int = 0
+    score_every: int = 0
+    algorithm: str = "char"
     accumulate: int = 1
     average_last: int = 1
     seed: int = 1
@@ -154,7 +158,47 @@ def test_what_cannot_train_leaves_nothing_behind(tmp_path):
         make(tmp_path / "out", data={**DATA, "v": []})
     with pytest.raises(ValueError, match="`patience` must be 0 without .*patience=2, splits .'tr"):
         make(tmp_path / "out", patience=2)
+    with pytest.raises(
+        ValueError, match="`patience` must be at least `score_every`.*patience=2, score_every=3"
+    ):
+        make(tmp_path / "out", data={**DATA, "valid": ["text"]}, patience=2, score_every=3)
     assert not (tmp_path / "out").exists()
+    make(tmp_path / "out", data={**DATA, "valid": ["text"]}, patience=3, score_every=3)
+
+
+def test_a_network_of_another_kind_is_told_before_anything_is_learned(tmp_path):
+    class Reader(Run):
+        TASK, NETWORKS = "reading", (Encoder,)
+
+    with pytest.raises(
+        ValueError,
+        match="`preset` must be of the kind of network that reading takes, Encoder. .*'gpt2/tiny'",
+    ):
+        Reader(tmp_path / "out", DATA, Plan(), Console(file=io.StringIO()))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_that_was_not_written_whole_is_learned_again(tmp_path):
+    class Learns(Run):
+        disk_is_full = True
+
+        def train_tokenizer(self):
+            tokenizer = SentencePieceTokenizer.train(["a text", "一段文字"] * 9, 300, "char")
+            if not self.disk_is_full:
+                return tokenizer
+
+            def save(directory):
+                directory.mkdir()
+                raise OSError("No space left on device")
+
+            return types.SimpleNamespace(save=save)
+
+    run = Learns(tmp_path, DATA, Plan(), Console(file=io.StringIO()))
+    with pytest.raises(OSError, match="No space left"):
+        run.tokenizer()
+    run.disk_is_full = False
+    assert run.tokenizer().vocab_size == run.train_tokenizer().vocab_size > 256
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "tokenizer"]
 
 
 def test_what_a_subclass_must_say_is_asked_for(tmp_path):

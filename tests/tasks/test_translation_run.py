@@ -306,6 +306,22 @@ def test_a_run_that_failed_before_it_trained_binds_nobody(make_run, tmp_path):
     assert not (tmp_path / "tokenizer").exists()
 
 
+def test_each_side_has_its_own_vocabulary_within_one_language_too(make_run, tmp_path):
+    pairs = [("a plain text", "一段文字"), ("another text", "另一段文字")] * 9
+    run = make_run(
+        tmp_path,
+        {"train": pairs},
+        languages="zh-zh",
+        joint=False,
+        algorithm="char",
+        vocab_size=300,
+    )
+    source, target = run._tokenizers()
+    assert sorted(path.name for path in (tmp_path / "tokenizer").iterdir()) == ["source", "target"]
+    spelled = [len(each.tokenize(["一段文字"])[0]) for each in (source, target)]
+    assert spelled[0] > spelled[1]
+
+
 def test_what_cannot_train_leaves_nothing_behind(make_run, tmp_path):
     with pytest.raises(ValueError, match="one of .*'transformer/tiny'.* name='transformer/pico'"):
         make_run(tmp_path / "out", preset="transformer/pico")

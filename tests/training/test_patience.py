@@ -54,6 +54,13 @@ def test_a_run_at_its_end_does_not_go_on_unless_there_is_more_patience(model):
     assert not Patience(3, "val_f1", "max", history[:4]).has_ended(model)
 
 
+def test_patience_that_comes_later_counts_from_the_best_epoch(model):
+    dipped = log(0.5, 0.4, 0.3, 0.2, 0.6, 0.7)
+    assert not Patience(3, "val_f1", "max", dipped).has_ended(model)
+    scores = [*(entry["val_f1"] for entry in dipped), 0.1, 0.1, 0.1, 0.9]
+    assert epochs(model, Patience(3, "val_f1", "max", dipped), scores, 6) == [6, 7, 8]
+
+
 def test_no_patience_is_refused():
     with pytest.raises(ValueError, match="`patience` must be at least 1. Received: patience=0"):
         Patience(0, "val_loss", "min", [])

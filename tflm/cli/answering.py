@@ -41,7 +41,11 @@ def predict(
     if texts:
         rows: Any = rows_of_arguments(texts, answer.fields)
     else:
-        lines = (line.decode(errors="replace").rstrip("\r\n") for line in sys.stdin.buffer)
+        # Windows programs begin a text with a mark of its byte order.
+        lines = (
+            line.decode("utf-8" if number else "utf-8-sig", errors="replace").rstrip("\r\n")
+            for number, line in enumerate(sys.stdin.buffer)
+        )
         on_bad = "skip" if skip_bad else "raise"
         rows = rows_of_lines(lines, answer.fields, "standard input", on_bad=on_bad, report=report)
     for chunk in chunks(rows, 256):

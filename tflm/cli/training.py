@@ -35,11 +35,13 @@ def train(
         str, typer.Option(help="Of a translation without a recipe, source and target: en-de.")
     ] = "",
     epochs: Annotated[
-        int, typer.Option(help="Passes over the data; 0: as the task or recipe says.", min=0)
-    ] = 0,
+        int | None,
+        typer.Option(help="Passes over the data; the task's or recipe's by default.", min=1),
+    ] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of everything random; -1: as the task or recipe says.")
-    ] = -1,
+        int | None,
+        typer.Option(help="Seed of everything random; the task's or recipe's by default.", min=0),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,8 +75,8 @@ def train(
     changes: dict[str, Any] = dict(parse_setting(cls, text) for text in set_ or [])
     changes |= {"preset": model} if model else {}
     changes |= {"languages": languages} if languages else {}
-    changes |= {"epochs": epochs} if epochs else {}
-    changes |= {"seed": seed} if seed >= 0 else {}
+    changes |= {} if epochs is None else {"epochs": epochs}
+    changes |= {} if seed is None else {"seed": seed}
     console, report = Console(), BadLineReport()
     on_bad = "skip" if skip_bad else "raise"
     run = open_run(

@@ -29,9 +29,13 @@ class Patience(keras.callbacks.EarlyStopping):
         super().on_train_begin(logs)
         for epoch, done in enumerate(self.history):
             self.on_epoch_end(epoch, done)
+        # A run that went on after as many epochs, with less patience then, may have got better.
+        self.model.stop_training = self.wait >= self.patience
+        if not self.model.stop_training:
+            self.stopped_epoch = 0
 
     def has_ended(self, model: Any) -> bool:
         """Whether training has come to its end in the epochs done."""
         self.set_model(model)
         self.on_train_begin()
-        return self.stopped_epoch > 0
+        return self.wait >= self.patience
