@@ -144,11 +144,13 @@ class SentimentRun(EncoderRun):
     def new_task(self) -> SentimentAnalysis:
         """A compiled task whose learning rate falls over all epochs."""
         settings = self.settings
+        labels = self._labels()
+        self._check_labels(labels)
         model, tokenizer = self.encoder()
         task = SentimentAnalysis(
             model,
             tokenizer,
-            self._labels(),
+            labels,
             pooling=settings.pooling or None,
             dropout=settings.dropout,
             naive_bayes=settings.naive_bayes,
@@ -175,6 +177,17 @@ class SentimentRun(EncoderRun):
             return self.settings.labels.split(",")
         num_texts = 2 if self.settings.pairs else 1
         return sorted({label for row in self.data["train"] for label in row[num_texts:]})
+
+    def _check_labels(self, labels: Sequence[str]) -> None:
+        """Refuses a label that the task would not know when it is scored, after all training."""
+        num_texts = 2 if self.settings.pairs else 1
+        for split in sorted(self.data.keys() - {"train"}):
+            for row in LabelledRows(self.data[split], num_texts, labels):
+                if unknown := [label for label in row[num_texts:] if label not in labels]:
+                    raise ValueError(
+                        f"`data` must have no label in {split!r} but those of training, "
+                        f"{', '.join(labels)}. Received: {unknown[0]!r} of {row[0]!r:.80}"
+                    )
 
     def train_tokenizer(self) -> Tokenizer:
         """A SentencePiece tokenizer of the texts."""

@@ -31,6 +31,7 @@ from tflm.tasks.setting_ranges import check_ranges
 from tflm.tasks.sources import SPLITS
 from tflm.tokenizers import Tokenizer
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
+from tflm.training.exclusive import exclusive
 from tflm.training.files import write_atomically
 from tflm.training.patience import Patience
 from tflm.training.progress import ProgressBar, clock
@@ -72,10 +73,11 @@ class TrainingRun:
             one must be given where the model does not say it of itself.
 
     Raises:
-        ValueError: `out` holds a run with other settings, a setting is out of its range, a split is
-            empty, no model or no dtype is called as the settings say, the network cannot have the
-            sizes they say, there is `patience` without a split "valid" or
-            less than `score_every`, or `clean` does not suit the data.
+        ValueError: `out` holds a run with other settings or one that is training, a setting is out
+            of its range, a split is empty, no model or no dtype is called as the settings say, the
+            network is of a kind that the task does not take or cannot have the sizes they say,
+            there is `patience` without a split "valid" or less than `score_every`, or `clean` does
+            not suit the data.
     """
 
     TASK: ClassVar[str] = ""
@@ -119,7 +121,9 @@ class TrainingRun:
             self.cleaned, self.validation_data = clean_splits(data, clean, *self.texts_of_rows())
             self.data = {**data, "train": self.cleaned}
             wanted["clean"] = [step.spec for step in self.cleaned.steps]
-        self._claim(wanted)
+        out.mkdir(parents=True, exist_ok=True)
+        with exclusive(out):
+            self._claim(wanted)
 
     @classmethod
     def recipe_data(
@@ -364,7 +368,12 @@ class TrainingRun:
 
         Raises:
             Interrupted: a signal stopped it; the same call goes on from there.
+            ValueError: another process is training in `out`.
         """
+        with exclusive(self.out):
+            return self._train()
+
+    def _train(self) -> Task:
         settings = self.settings
         if self.cleaned is not None:
             self.print(self.cleaned.summary())

@@ -57,6 +57,15 @@ def write(path, rows):
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
 
 
+def test_a_label_that_training_does_not_have_is_told_before_anything_is_learned(tmp_path):
+    odd = {**DATA, "test": [*ROWS[:2], ("so so", "neutral")]}
+    with pytest.raises(
+        ValueError, match="no label in 'test' but .* negative, positive. .*'neutral' of 'so so'"
+    ):
+        run(tmp_path, data=odd).train()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json"]
+
+
 def test_a_scorer_that_is_not_installed_is_missed_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     with pytest.raises(ImportError, match="need scikit-learn, which is not installed: pip install"):

@@ -15,6 +15,7 @@ from tflm.tasks.fastest import Choice
 from tflm.tasks.training_run import TrainingRun, write_json
 from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.checkpoint import KeepLastWeights
+from tflm.training.exclusive import exclusive
 from tflm.training.weights import save_weights
 
 
@@ -62,6 +63,19 @@ def test_a_directory_belongs_to_the_run_that_trained_in_it(tmp_path):
         ValueError, match="the same run. Received: dtype: 'bfloat16' there, 'float32' now"
     ):
         make(tmp_path, epochs=7)
+
+
+def test_nothing_is_touched_where_another_run_is_training(tmp_path):
+    run = make(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    (tmp_path / "tokenizer").mkdir()
+    with exclusive(tmp_path):
+        with pytest.raises(ValueError, match="in which nothing else is training"):
+            make(tmp_path, younger=6)
+        with pytest.raises(ValueError, match="in which nothing else is training"):
+            run.train()
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert (tmp_path / "tokenizer").is_dir()
 
 
 def test_a_run_keeps_the_dtype_that_it_was_begun_with(tmp_path, monkeypatch):

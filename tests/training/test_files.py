@@ -3,6 +3,7 @@ import stat
 
 import numpy as np
 import pytest
+import safetensors
 
 from tflm.training.files import load_tensors, save_tensors, write_atomically
 
@@ -90,3 +91,17 @@ def test_a_scalar_comes_back_as_one_element(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_tensors(tmp_path / "nowhere")
+
+
+def test_a_full_disk_is_an_os_error_and_the_old_file_stands(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"w": np.arange(3.0)})
+
+    def full(*_):
+        raise safetensors.SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match="weights.safetensors could not be written: No space left"):
+        save_tensors(path, {"w": np.zeros(3)})
+    assert names_in(tmp_path) == ["weights.safetensors"]
+    np.testing.assert_array_equal(load_tensors(path)[0]["w"], np.arange(3.0))

@@ -46,11 +46,17 @@ def save_tensors(
     """Writes named arrays and text metadata as one safetensors file, whole or not at all.
 
     A scalar is written, and read again, as an array of one element.
+
+    Raises:
+        OSError: the disk is full, say.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_atomically(
-        path, lambda temporary: safetensors.numpy.save_file(arrays, temporary, metadata or {})
-    )
+    try:
+        write_atomically(
+            path, lambda temporary: safetensors.numpy.save_file(arrays, temporary, metadata or {})
+        )
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
 
 
 def load_tensors(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
