@@ -1,11 +1,8 @@
 """What runs share that put a head on an encoder: a fresh one, or another run's."""
 
 import math
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
-
-from rich.console import Console
 
 from tflm import models
 from tflm.models.base import Encoder
@@ -35,20 +32,13 @@ class EncoderRun(TrainingRun):
     SIZES: ClassVar[tuple[str, ...]]
     RATES: ClassVar[tuple[str, ...]]
 
-    def __init__(
-        self,
-        out: pathlib.Path,
-        data: Mapping[str, Any],
-        settings: Any,
-        console: Console,
-        clean: Sequence[str] = (),
-    ):
-        if settings.lora_rank and not settings.start:
+    def check(self) -> None:
+        """Refuses LoRA without a start."""
+        if self.settings.lora_rank and not self.settings.start:
             raise ValueError(
                 "`lora_rank` must be 0 without `start`: fresh weights would never learn. "
-                f"Received: lora_rank={settings.lora_rank}"
+                f"Received: lora_rank={self.settings.lora_rank}"
             )
-        super().__init__(out, data, settings, console, clean)
 
     def encoder(self) -> tuple[Any, Tokenizer]:
         """The network that training starts from, and its tokenizer."""

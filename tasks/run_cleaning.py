@@ -33,20 +33,19 @@ def clean_splits(
     """
     steps = parse_steps(clean, languages)
     train = Cleaned(data["train"], steps, num_texts=num_texts)
-    counts = train.counts()
-    if not counts["kept"]:
-        raise ValueError(
-            "`clean` must leave examples to learn from. "
-            f"Received: clean={list(clean)}, which drops all {counts['seen']}"
-        )
+    _check_kept(train, clean, "examples to learn from")
     if "valid" not in data:
         return train, None
     changing = [step for step in steps if isinstance(step, TextStep)]
     valid = Cleaned(data["valid"], changing, num_texts=num_texts)
-    counts = valid.counts()
+    _check_kept(valid, clean, 'examples of the split "valid" to validate with')
+    return train, valid
+
+
+def _check_kept(cleaned: Cleaned, clean: Sequence[str], what: str) -> None:
+    counts = cleaned.counts()
     if not counts["kept"]:
         raise ValueError(
-            '`clean` must leave examples of the split "valid" to validate with. '
+            f"`clean` must leave {what}. "
             f"Received: clean={list(clean)}, which drops all {counts['seen']}"
         )
-    return train, valid

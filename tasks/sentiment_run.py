@@ -4,8 +4,6 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rich.console import Console
-
 from tflm.data import BadLine, BadLineReport, open_table
 from tflm.eval import F1, Accuracy, MatthewsCorrelation, Metric, Report, evaluate
 from tflm.eval.metrics.label_metric import sklearn_metrics
@@ -38,17 +36,11 @@ class SentimentRun(EncoderRun):
     SIZES = ("embedding_dim", "hidden_dim", "num_layers", "num_heads", "min_width", "max_width")
     RATES = ("dropout", "word_dropout", "embedding_dropout")
 
-    def __init__(
-        self,
-        out: pathlib.Path,
-        data: Mapping[str, Any],
-        settings: Any,
-        console: Console,
-        clean: Sequence[str] = (),
-    ):
-        if data.keys() - {"train"}:
+    def check(self) -> None:
+        """Refuses LoRA without a start, and a split to score without the scorer."""
+        super().check()
+        if self.data.keys() - {"train"}:
             sklearn_metrics()  # to be missed now and not after the training
-        super().__init__(out, data, settings, console, clean)
 
     @classmethod
     def recipe_data(

@@ -100,6 +100,7 @@ class TrainingRun:
         self.data = data
         self.settings, self._why_dtype = self._with_dtype(settings)
         self.console = console
+        self.check()
         self._check_network()
         for split, examples in data.items():
             if next(iter(examples), None) is None:
@@ -237,6 +238,9 @@ class TrainingRun:
         """
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Refuses what cannot train, before anything is written; a subclass's own rules."""
+
     def texts_of_rows(self) -> tuple[int, str]:
         """How many strings of a row are texts that may be cleaned, and their languages if known.
 
@@ -262,9 +266,8 @@ class TrainingRun:
         if not folder.is_dir():
             self.print(f"Learning a vocabulary of {settings.vocab_size} ({settings.algorithm}).")
             unfinished = self.out / "tokenizer.unfinished"
-            shutil.rmtree(
-                unfinished, ignore_errors=True
-            )  # of a run that ended while it was written
+            # There may be that of a run that ended while it was written.
+            shutil.rmtree(unfinished, ignore_errors=True)
             self.train_tokenizer().save(unfinished)
             unfinished.replace(folder)
         return tokenizers.load(folder)
