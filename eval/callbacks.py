@@ -41,7 +41,8 @@ class GenerateAndScore(keras.callbacks.Callback):
     the last one. In the other epochs the logs repeat the last scores, for in Keras a monitored key
     that is missing makes `ModelCheckpoint` overwrite its best model, warns in `EarlyStopping` and
     leaves a hole in `History` and `CSVLogger`. A repeated score never counts as an improvement, so
-    `patience`, which counts epochs, should be a multiple of `every`.
+    `patience`, which counts epochs, should be a multiple of `every`. A `fit` whose `initial_epoch`
+    follows the last epoch of the one before goes on with its scores, see also `go_on`.
 
     `predict` is called once with the whole sample and should keep what it compiles between calls:
     `task.__call__` does, a `tf.function` made inside `predict` does not.
@@ -132,21 +133,37 @@ class GenerateAndScore(keras.callbacks.Callback):
         self.best_epoch: int | None = None
         self.scores: dict[str, Score] = {}
         self.hypotheses: list[Any] = []
+        self._repeated: dict[str, float] = {}
+        self._next_epoch: int | None = None
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget the scores that would be repeated: they are another model's. The best stays."""
+    def go_on(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Repeat the scores of a `fit` that was interrupted, until an epoch is due.
+
+        Args:
+            epoch: The number of the epoch to go on with, from 0.
+            logs: Those of the epoch before; where scores are missing, the first epoch is scored.
+        """
+        keys = [self.prefix + metric.name for metric in self.metrics]
         self.scores = {}
+        self._repeated = {key: logs[key] for key in keys} if set(keys) <= set(logs) else {}
+        self._next_epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Forget the scores that would be repeated if they are another model's; the best stays."""
+        if epoch != self._next_epoch:
+            self.scores, self._repeated = {}, {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score the sample when it is due, and write the newest scores into `logs`."""
         is_last = epoch + 1 == (self.params or {}).get("epochs")
-        is_due = not self.scores or is_last or (epoch + 1) % self.every == 0
+        is_due = not self._repeated or is_last or (epoch + 1) % self.every == 0
         if is_due:
-            self.score()
+            self._repeated = self.score()
             if self.num_shown:
                 self._show(epoch)
+        self._next_epoch = epoch + 1
         if logs is not None:
-            logs.update(self._values())
+            logs.update(self._repeated)
         if is_due:
             self._keep_best(epoch)
 
@@ -166,9 +183,6 @@ class GenerateAndScore(keras.callbacks.Callback):
         self.scores = {
             metric.name: metric.score(self.hypotheses, self.references) for metric in self.metrics
         }
-        return self._values()
-
-    def _values(self) -> dict[str, float]:
         return {self.prefix + name: score.value for name, score in self.scores.items()}
 
     def _keep_best(self, epoch: int) -> None:

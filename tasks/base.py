@@ -52,6 +52,17 @@ class BatchStream:
             number, skip = number + 1, 0
 
 
+class _OneOf(keras.callbacks.Callback):
+    """Tells the callbacks after it how many epochs there are where `fit` is given one of them."""
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.params["epochs"] = self.epochs  # one dict, which Keras gives to all of them
+
+
 class Task(keras.Model):
     """A network of the zoo, with the text on both sides of it.
 
@@ -213,7 +224,7 @@ class Task(keras.Model):
             if rest and initial_epoch < epochs:
                 stream = BatchStream(batches, start_step).dataset()
                 stream = even_rows(stream, self.distribute_strategy.num_replicas_in_sync)
-                history, own = self._fit_rest(stream, initial_epoch, rest, **shared)
+                history, own = self._fit_rest(stream, initial_epoch, epochs, rest, **shared)
                 initial_epoch += 1
                 if self.stop_training or initial_epoch == epochs:
                     return history
@@ -258,9 +269,15 @@ class Task(keras.Model):
         return even_rows(dataset, self.distribute_strategy.num_replicas_in_sync)
 
     def _fit_rest(
-        self, stream: tf.data.Dataset, epoch: int, steps: int, callbacks: Any = None, **kwargs: Any
+        self,
+        stream: tf.data.Dataset,
+        epoch: int,
+        epochs: int,
+        steps: int,
+        callbacks: Any = None,
+        **kwargs: Any,
     ) -> tuple[Any, list[np.ndarray]]:
-        """Fits the last `steps` batches of an epoch.
+        """Fits the last `steps` batches of one of `epochs` epochs.
 
         Returns:
             Keras's `History`, and the weights to go on with: where the optimizer keeps a moving
@@ -277,7 +294,11 @@ class Task(keras.Model):
             epochs=epoch + 1,
             initial_epoch=epoch,
             steps_per_epoch=steps,
-            callbacks=[*callbacks, keras.callbacks.LambdaCallback(on_epoch_end=remember)],
+            callbacks=[
+                _OneOf(epochs),
+                *callbacks,
+                keras.callbacks.LambdaCallback(on_epoch_end=remember),
+            ],
             **{"shuffle": False, **kwargs},
         )
         return history, own

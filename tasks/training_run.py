@@ -1,6 +1,6 @@
 """One training run in one directory: tokenizer, checkpoints, weights; it resumes.
 
-RUN/run.json           settings; a run goes on only with the same ones
+RUN/run.json           settings and a hash of "train"; a run goes on only with the same ones
 RUN/tokenizer/         what was learned from the training text first
 RUN/checkpoint         everything needed to go on after an interruption
 RUN/epochs/            the last epochs' weights, and those of the best one by the task's metric
@@ -11,7 +11,6 @@ RUN/report/            scores of the finished task, and what it answered
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,18 +20,23 @@ import keras
 from rich.console import Console
 
 from tflm import machine, models, tokenizers
-from tflm.data import BadLineReport
 from tflm.eval import GenerateAndScore, Report
 from tflm.tasks.base import Task
 from tflm.tasks.fastest import AUTO, TRAINING_DTYPES, num_threads, training_dtype
 from tflm.tasks.run_cleaning import CLEANING_FILE, clean_splits
-from tflm.tasks.scored_data import ScoredData
+from tflm.tasks.run_record import (
+    TRAIN_DATA,
+    claim,
+    dtype_begun_with,
+    fingerprint,
+    write_json,
+)
 from tflm.tasks.setting_ranges import check_ranges
-from tflm.tasks.sources import SPLITS
+from tflm.tasks.task_data import TaskData
 from tflm.tokenizers import Tokenizer
 from tflm.training.checkpoint import Checkpoint, KeepLastWeights
 from tflm.training.exclusive import exclusive
-from tflm.training.files import write_atomically
+from tflm.training.files import remove_unfinished
 from tflm.training.patience import Patience
 from tflm.training.progress import ProgressBar, clock
 from tflm.training.weights import (
@@ -44,12 +48,12 @@ from tflm.training.weights import (
 )
 
 
-class TrainingRun:
+class TrainingRun(TaskData):
     """Trains a task in a directory, from where it was left if it was.
 
     A subclass, in a file of this folder whose name ends in `_run`, is what `tflm train TASK` runs:
-    it reads the data (`recipe_data`, `directory_data`), makes the task (`new_task`), says which
-    options its batches have and what else watches its training, and scores the outcome.
+    it reads the data (see `TaskData`), makes the task (`new_task`), says which options its batches
+    have and what else watches its training, and scores the outcome.
 
     Args:
         out: the run's directory.
@@ -73,11 +77,11 @@ class TrainingRun:
             one must be given where the model does not say it of itself.
 
     Raises:
-        ValueError: `out` holds a run with other settings or one that is training, a setting is out
-            of its range, a split is empty, no model or no dtype is called as the settings say, the
-            network is of a kind that the task does not take or cannot have the sizes they say,
-            there is `patience` without a split "valid" or less than `score_every`, or `clean` does
-            not suit the data.
+        ValueError: `out` holds a run with other settings or of other data, or one that is training,
+            a setting is out of its range, a split is empty, no model or no dtype is called as the
+            settings say, the network is of a kind that the task does not take or cannot have the
+            sizes they say, there is `patience` without a split "valid" or less than `score_every`,
+            or `clean` does not suit the data.
     """
 
     TASK: ClassVar[str] = ""
@@ -116,127 +120,21 @@ class TrainingRun:
                 "`patience` must be at least `score_every`, the epochs from one score to the next, "
                 f"or 0. Received: patience={settings.patience}, score_every={every}"
             )
-        wanted = {"task": self.TASK, **dataclasses.asdict(self.settings)}
+        record = {
+            "task": self.TASK,
+            **dataclasses.asdict(self.settings),
+            TRAIN_DATA: fingerprint(data["train"]),
+        }
         self.validation_data, self.cleaned = data.get("valid"), None
         if clean:
             self.cleaned, self.validation_data = clean_splits(data, clean, *self.texts_of_rows())
             self.data = {**data, "train": self.cleaned}
-            wanted["clean"] = [step.spec for step in self.cleaned.steps]
+            record["clean"] = [step.spec for step in self.cleaned.steps]
         out.mkdir(parents=True, exist_ok=True)
         with exclusive(out):
-            self._claim(wanted)
-
-    @classmethod
-    def recipe_data(
-        cls, recipe: Any, directory: pathlib.Path, on_bad: str, report: BadLineReport
-    ) -> dict[str, Any]:
-        """The splits of a recipe's data set.
-
-        Args:
-            recipe: one of `RECIPES`.
-            directory: the data set's.
-            on_bad: "raise" at a malformed line, or "skip" it.
-            report: counts what is skipped.
-
-        Raises:
-            FileNotFoundError: a file of the recipe is missing.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def find_split(cls, directory: pathlib.Path, split: str) -> pathlib.Path | None:
-        """The file or folder of a split in a directory of the user's, `None` where it has none."""
-        raise NotImplementedError
-
-    @classmethod
-    def split_files(cls, split: str) -> str:
-        """What `find_split` looks for, in words."""
-        raise NotImplementedError
-
-    @classmethod
-    def open_file(
-        cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
-    ) -> Any:
-        """The raw examples of a file, or of a folder that is a split; see `open_split`."""
-        raise NotImplementedError
-
-    @classmethod
-    def directory_data(
-        cls, directory: pathlib.Path, settings: Any, on_bad: str, report: BadLineReport
-    ) -> dict[str, Any]:
-        """The splits in a directory of the user's; the arguments are those of `recipe_data`.
-
-        "valid" and "test" are optional.
-
-        Raises:
-            FileNotFoundError: there is no split called "train".
-        """
-        found = {split: cls.find_split(directory, split) for split in SPLITS}
-        if found["train"] is None:
-            raise cls._no_split(directory, "train")
-        return {
-            split: cls.open_file(path, vars(settings), on_bad, report)
-            for split, path in found.items()
-            if path is not None
-        }
-
-    @classmethod
-    def open_split(
-        cls,
-        path: pathlib.Path,
-        split: str,
-        settings: Mapping[str, Any],
-        on_bad: str,
-        report: BadLineReport,
-    ) -> Any:
-        """Raw examples to score a model on: of a file, or of one split of a directory.
-
-        Args:
-            path: a file as a split is, or a directory of splits, as `directory_data` reads them.
-            split: of a directory; "" where `path` is what it holds.
-            settings: what is known of the model, see `tflm.tasks.evaluation.scoring_settings`.
-            on_bad: "raise" at a malformed line, or "skip" it.
-            report: counts what is skipped.
-
-        Raises:
-            FileNotFoundError: there is no such split.
-        """
-        found = cls.find_split(path, split) if split and path.is_dir() else path
-        if found is None:
-            raise cls._no_split(path, split)
-        return cls.open_file(found, settings, on_bad, report)
-
-    @classmethod
-    def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> Any:
-        """The raw examples of a split that is a `datasets.Dataset`.
-
-        Args:
-            dataset: the split, see `tflm.data.hugging_face`.
-            settings: as `open_split` takes them.
-
-        Raises:
-            ValueError: it has not the columns that the task wants.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def _no_split(cls, directory: pathlib.Path, split: str) -> FileNotFoundError:
-        return FileNotFoundError(
-            f"`data` must hold {cls.split_files(split)}. Received: {directory}"
-        )
-
-    @classmethod
-    def scored_data(cls, examples: Any, settings: Mapping[str, Any]) -> ScoredData:
-        """Inputs for a model, and what is expected of it.
-
-        Args:
-            examples: raw examples, or a tuple of inputs and references.
-            settings: as `open_split` takes them.
-
-        Raises:
-            ValueError: the examples do not suit the model.
-        """
-        raise NotImplementedError
+            # A setting younger than a run had the value that is its default now.
+            same = {name: record[name] for name in ("task", TRAIN_DATA)}
+            claim(out, record, dataclasses.asdict(type(settings)()) | same)
 
     def check(self) -> None:
         """Refuses what cannot train, before anything is written; a subclass's own rules."""
@@ -331,40 +229,10 @@ class TrainingRun:
             )
         if settings.dtype != AUTO:
             return settings, ""
-        path = self.out / "run.json"
-        if path.exists() and (self.out / "checkpoint").exists():
-            dtype = json.loads(path.read_text(encoding="utf-8")).get("dtype", "float32")
-            return dataclasses.replace(settings, dtype=dtype), "as it began"
+        if begun_with := dtype_begun_with(self.out):
+            return dataclasses.replace(settings, dtype=begun_with), "as it began"
         dtype, why = training_dtype()
         return dataclasses.replace(settings, dtype=dtype), f"for {why}"
-
-    def _claim(self, wanted: dict[str, Any]) -> None:
-        """Writes `run.json`, or checks that the one there says the same."""
-        path = self.out / "run.json"
-        if not path.exists():
-            write_json(path, wanted)
-            return
-        # A setting younger than the run had the value that is its default now.
-        found = {
-            "task": self.TASK,
-            **dataclasses.asdict(type(self.settings)()),
-            **json.loads(path.read_text(encoding="utf-8")),
-        }
-        # More epochs continue a run, more patience too; anything else would make it another one.
-        names = {name for name in wanted | found if wanted.get(name) != found.get(name)}
-        if names - {"epochs", "patience"}:
-            if (self.out / "checkpoint").exists():
-                differ = ", ".join(
-                    f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now"
-                    for name in sorted(names)
-                )
-                raise ValueError(
-                    f"`out` must be a new directory or the same run. Received: {differ}"
-                )
-            # It ended before it had learned anything, from a setting that did not suit the data
-            # say; its vocabulary is not ours.
-            shutil.rmtree(self.out / "tokenizer", ignore_errors=True)
-        write_json(path, wanted)
 
     def train(self) -> Task:
         """Fits, averages, saves the finished task in `out / "model"`.
@@ -374,6 +242,8 @@ class TrainingRun:
             ValueError: another process is training in `out`.
         """
         with exclusive(self.out):
+            for directory in (self.out, self.out / "epochs", self.out / "model"):
+                remove_unfinished(directory)
             return self._train()
 
     def _train(self) -> Task:
@@ -424,6 +294,10 @@ class TrainingRun:
             f"{settings.dtype}{self._why_dtype and f' {self._why_dtype}'}, {num_threads()} threads"
             f"{', oneDNN' if machine.chose_onednn() else ''}"
         )
+        own = self.callbacks(task)
+        for each in own:
+            if isinstance(each, GenerateAndScore) and checkpoint.history:
+                each.go_on(checkpoint.epoch, checkpoint.history[-1])
         place, accumulate = (settings.epochs, checkpoint.step), settings.accumulate
         progress = ProgressBar(steps, *place, self.console, accumulate=accumulate)
         try:
@@ -434,7 +308,7 @@ class TrainingRun:
                 initial_epoch=checkpoint.epoch,
                 start_step=checkpoint.step,
                 data_options=options,
-                callbacks=[*self.callbacks(task), progress, *watching, checkpoint],
+                callbacks=[*own, progress, *watching, checkpoint],
                 verbose=0,
             )
         finally:
@@ -473,11 +347,3 @@ class TrainingRun:
     def print(self, line: str) -> None:
         """Writes a line as it is."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(
-        path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8")
-    )

@@ -106,6 +106,29 @@ def test_a_second_fit_forgets_the_first():
     assert fit([callback], epochs=1)["val_chrf"] == [value(POOR)]
 
 
+def test_a_fit_that_follows_another_goes_on_with_its_scores():
+    callback = score(Script(POOR, GOOD, FAIR, POOR), every=3)
+    assert fit([callback], epochs=1)["val_chrf"] == [value(POOR)]
+    # Epoch 3 is due, and epoch 5 the last.
+    expected = [value(POOR), value(GOOD), value(GOOD), value(FAIR)]
+    assert fit([callback], epochs=5, initial_epoch=1)["val_chrf"] == expected
+    # Epoch 4 follows another epoch than the last one.
+    assert fit([callback], epochs=4, initial_epoch=3)["val_chrf"] == [value(POOR)]
+
+
+def test_an_interrupted_fit_goes_on_with_the_scores_in_its_logs():
+    callback = score(Script(GOOD, FAIR), every=4)
+    callback.go_on(2, {"loss": 3.5, "val_chrf": 25.25})
+    assert fit([callback], epochs=5, initial_epoch=2)["val_chrf"] == [
+        25.25,
+        value(GOOD),
+        value(FAIR),
+    ]
+    callback = score(Script(FAIR, GOOD), every=4)
+    callback.go_on(2, {"loss": 3.5})
+    assert fit([callback], epochs=4, initial_epoch=2)["val_chrf"] == [value(FAIR), value(GOOD)]
+
+
 def test_model_checkpoint_keeps_the_best_score_only(tmp_path):
     path = str(tmp_path / "{epoch:d}-{val_chrf:.0f}.weights.h5")
     checkpoint = keras.callbacks.ModelCheckpoint(

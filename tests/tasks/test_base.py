@@ -104,6 +104,18 @@ def test_the_rest_of_an_epoch_ends_like_an_epoch(make_recorder):
     assert history.history["tokens"] == [2.0]
 
 
+def test_callbacks_see_all_epochs_in_the_rest_of_one(make_recorder):
+    seen = []
+
+    class See(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, self.params["epochs"]))
+
+    options = {"start_step": 6, "initial_epoch": 1, "verbose": 0}
+    make_recorder().fit(PAIRS, epochs=5, callbacks=[See()], **options)
+    assert seen == [(1, 5), (2, 5), (3, 5), (4, 5)]
+
+
 def test_training_that_was_stopped_in_the_rest_of_an_epoch_stays_stopped(make_recorder):
     task = make_recorder()
 

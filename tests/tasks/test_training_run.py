@@ -12,7 +12,8 @@ from tflm import models
 from tflm.eval import Accuracy, GenerateAndScore
 from tflm.models.base import Encoder
 from tflm.tasks.fastest import Choice
-from tflm.tasks.training_run import TrainingRun, write_json
+from tflm.tasks.run_record import write_json
+from tflm.tasks.training_run import TrainingRun
 from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.checkpoint import KeepLastWeights
 from tflm.training.exclusive import exclusive
@@ -112,6 +113,20 @@ def test_a_setting_younger_than_the_run_has_its_default(tmp_path):
     make(tmp_path)
     with pytest.raises(ValueError, match="younger: 5 there, 6 now"):
         make(tmp_path, younger=6)
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with_only(tmp_path):
+    make(tmp_path)
+    (tmp_path / "checkpoint").touch()
+    saved = json.loads((tmp_path / "run.json").read_text())
+    make(tmp_path, data={**DATA, "valid": ["text"]})
+    with pytest.raises(ValueError, match="other training data, of 1 examples there, 2 now"):
+        make(tmp_path, data={"train": ["a text", "一段"]})
+    del saved["train_data"]  # a run from before it was written down
+    write_json(tmp_path / "run.json", saved)
+    make(tmp_path)
+    with pytest.raises(ValueError, match="other training data"):
+        make(tmp_path, data={"train": ["another"]})
 
 
 class TextRun(Run):
@@ -223,8 +238,6 @@ def test_what_a_subclass_must_say_is_asked_for(tmp_path):
         (run.new_task, ()),
         (run.data_options, ()),
         (run.evaluate, ("test",)),
-        (run.recipe_data, (None, tmp_path, "raise", None)),
-        (run.directory_data, (tmp_path, None, "raise", None)),
     ):
         with pytest.raises(NotImplementedError):
             call(*arguments)
@@ -296,3 +309,34 @@ def test_without_a_best_epoch_the_finished_task_is_the_mean(tmp_path):
     task = types.SimpleNamespace(parts={"": layer})
     run._choose_weights(task, types.SimpleNamespace(epoch=2), keep)
     assert float(layer.kernel[0, 0]) == 3.5
+
+
+def test_a_resumed_run_scores_its_sample_when_it_would_have_been_scored(tmp_path):
+    class Sampled(Run):
+        def data_options(self):
+            return {}
+
+        def callbacks(self, task):
+            metrics = [Accuracy(("no", "yes"))]
+            scores = GenerateAndScore(task.answer, TEXTS, LABELS, metrics, every=3, num_shown=0)
+            return [scores]
+
+    def fit(data, *, epochs, initial_epoch, callbacks, **options):
+        scores, *_ = callbacks
+        scores.set_params({"epochs": epochs})
+        for epoch in range(initial_epoch, epochs):
+            logs = {}
+            scores.on_epoch_begin(epoch)
+            scores.on_epoch_end(epoch, logs)
+            seen.append(logs["val_accuracy"])
+
+    seen = []
+    task = types.SimpleNamespace(
+        answer=lambda texts: LABELS,
+        fit=fit,
+        batches=lambda *_, **__: types.SimpleNamespace(num_batches=lambda epoch: 4),
+        model=types.SimpleNamespace(count_params=lambda: 1),
+    )
+    at = types.SimpleNamespace(epoch=1, step=4, history=[{"epoch": 1, "val_accuracy": 0.25}])
+    Sampled(tmp_path, DATA, Plan(epochs=5), Console(file=io.StringIO()))._fit(task, at, [])
+    assert seen == [0.25, 1.0, 1.0, 1.0]

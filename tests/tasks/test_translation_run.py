@@ -13,6 +13,7 @@ from rich.console import Console
 from tflm.eval.file_evaluation import compare_paths
 from tflm.models.transformer import Config, Transformer
 from tflm.tasks import Translation
+from tflm.tasks.run_record import fingerprint
 from tflm.tasks.translation_recipes import TranslationSettings
 from tflm.tasks.translation_run import TranslationRun
 from tflm.training.checkpoint import Checkpoint, Interrupted
@@ -142,7 +143,7 @@ def steps_per_epoch(out):
     return position["step"] // position["epoch"]
 
 
-def test_a_run_leaves_what_it_promises(whole):
+def test_a_run_leaves_what_it_promises(whole, data):
     assert sorted(path.name for path in whole.iterdir()) == [
         "checkpoint",
         "epochs",
@@ -159,6 +160,7 @@ def test_a_run_leaves_what_it_promises(whole):
     assert not unfinished(whole)
     saved = json.loads((whole / "run.json").read_text())
     assert saved.pop("task") == "translation"
+    assert saved.pop("train_data") == fingerprint(data["train"])
     assert TranslationSettings(**saved) == TranslationSettings(**SETTINGS)
     history = json.loads((whole / "history.json").read_text())
     assert [logs["epoch"] for logs in history["epochs"]] == [1, 2, 3]
@@ -271,10 +273,12 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [path.name[:12] for path in unfinished(tmp_path)] == [".checkpoint."]
     assert not (tmp_path / "model").exists()
+    (tmp_path / ".own.unfinished.txt").touch()  # somebody else's
     run = make_run(tmp_path, training_text)
     run.train()
     assert f"Resuming after {steps_per_epoch(whole)} updates." in run.said()
     same_weights(tmp_path, whole)
+    assert [path.name for path in unfinished(tmp_path)] == [".own.unfinished.txt"]
 
 
 def test_a_finished_run_is_finished_again_without_training(whole, make_run, monkeypatch):

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import safetensors
 
-from tflm.training.files import load_tensors, save_tensors, write_atomically
+from tflm.training.files import (
+    load_tensors,
+    remove_unfinished,
+    save_tensors,
+    write_atomically,
+)
 
 
 def write_text(text):
@@ -44,6 +49,21 @@ def test_the_old_file_stands_while_the_new_one_is_written(tmp_path):
 
     write_atomically(path, write)
     assert seen == ["old"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    write_atomically(tmp_path / "file.txt", write_text("whole"))
+    (tmp_path / "folder").mkdir()
+    others = [".file.txt", "file.unfinished", ".notes.unfinished.txt", "folder/.a.unfinished"]
+    for name in others:
+        (tmp_path / name).touch()
+    left = []
+    write_atomically(tmp_path / "file.txt", lambda path: (left.append(path), write_text("a")(path)))
+    pathlib.Path(left[0]).write_text("hal", encoding="utf-8")  # as if killed before the renaming
+    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path / "nowhere")
+    assert names_in(tmp_path) == sorted([".file.txt", "file.txt", *others[1:3], "folder"])
+    assert names_in(tmp_path / "folder") == [".a.unfinished"]
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)

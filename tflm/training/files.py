@@ -9,6 +9,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+_UNFINISHED = ".unfinished"
+
 
 def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) -> None:
     """Calls `write(temporary_path)`, flushes that file to disk and renames it to `path`.
@@ -22,7 +24,7 @@ def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) ->
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
     os.close(handle)
     try:
         write(temporary)
@@ -38,6 +40,16 @@ def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) ->
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def remove_unfinished(directory: str | os.PathLike) -> None:
+    """Removes what `write_atomically` left in a directory when its process was killed.
+
+    Args:
+        directory: one in which nothing is being written, or none at all.
+    """
+    for path in pathlib.Path(directory).glob(f".*{_UNFINISHED}"):
+        path.unlink()
 
 
 def save_tensors(
