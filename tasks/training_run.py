@@ -120,16 +120,13 @@ class TrainingRun(TaskData):
                 "`patience` must be at least `score_every`, the epochs from one score to the next, "
                 f"or 0. Received: patience={settings.patience}, score_every={every}"
             )
-        record = {
-            "task": self.TASK,
-            **dataclasses.asdict(self.settings),
-            TRAIN_DATA: fingerprint(data["train"]),
-        }
+        record = {"task": self.TASK, **dataclasses.asdict(self.settings)}
         self.validation_data, self.cleaned = data.get("valid"), None
         if clean:
             self.cleaned, self.validation_data = clean_splits(data, clean, *self.texts_of_rows())
             self.data = {**data, "train": self.cleaned}
             record["clean"] = [step.spec for step in self.cleaned.steps]
+        record[TRAIN_DATA] = fingerprint(data["train"])  # as it was given
         out.mkdir(parents=True, exist_ok=True)
         with exclusive(out):
             # A setting younger than a run had the value that is its default now.

@@ -141,3 +141,13 @@ def test_unknown_models_and_settings_list_the_known_ones(
     arguments = ["--data", folder, "--out", tmp_path / "run", "--languages", "en-de", *arguments]
     assert re.search(message, refused("train", "translation", *arguments))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("option", "value", "least"), [("--seed", -5, 0), ("--epochs", 0, 1)])
+def test_numbers_below_their_least_are_refused(tflm, folder, tmp_path, option, value, least):
+    arguments = ["--data", folder, "--out", tmp_path / "run", "--languages", "en-de"]
+    done = tflm("train", "translation", *arguments, option, value)
+    assert done.code == 2
+    assert f"Invalid value for '{option}'" in done.err
+    assert f"greater than or equal to {least}" in done.err
+    assert not (tmp_path / "run").exists()
