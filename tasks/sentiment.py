@@ -29,7 +29,7 @@ from tflm.eval.keras_metrics import TokenAccuracy
 from tflm.export import TextClassifier
 from tflm.layers import ClassificationHead
 from tflm.models.base import Encoder
-from tflm.tasks.base import is_raw
+from tflm.tasks.batch_stream import is_raw
 from tflm.tasks.input_rows import PAIR, TEXT
 from tflm.tasks.labelled_rows import LabelledRows, has_labels, texts_of
 from tflm.tasks.plain_text import PlainTextTask

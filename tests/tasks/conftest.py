@@ -2,7 +2,29 @@
 
 from concurrent import futures
 
+import numpy as np
 import pytest
+import tensorflow as tf
+
+
+class Numbered:
+    """Batches that are numbers: batch `i` of epoch `e` is `10 * e + i`; epochs differ in length."""
+
+    SIZES = (4, 3, 5, 2)
+
+    def num_batches(self, number=0):
+        return self.SIZES[number % len(self.SIZES)]
+
+    def epoch(self, number=0, start_batch=0):
+        values = [10.0 * number + i for i in range(start_batch, self.num_batches(number))]
+        x = np.array(values, "float32").reshape(-1, 1, 1)
+        return tf.data.Dataset.from_tensor_slices((x, x, np.ones_like(x)))
+
+
+@pytest.fixture
+def numbered():
+    """Numbered batches."""
+    return Numbered()
 
 
 @pytest.fixture(scope="module")

@@ -5,35 +5,20 @@ import types
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tflm.tasks.base
 from tflm import checkpoints
 from tflm.tasks import Task, Translation
-from tflm.tasks.base import BatchStream, even_rows, is_raw, subclasses
+from tflm.tasks.base import subclasses
 
 PAIRS = [("a", "b")]
-
-
-class Numbered:
-    """Batches that are numbers: batch `i` of epoch `e` is `10 * e + i`; epochs differ in length."""
-
-    SIZES = (4, 3, 5, 2)
-
-    def num_batches(self, number=0):
-        return self.SIZES[number % len(self.SIZES)]
-
-    def epoch(self, number=0, start_batch=0):
-        values = [10.0 * number + i for i in range(start_batch, self.num_batches(number))]
-        x = np.array(values, "float32").reshape(-1, 1, 1)
-        return tf.data.Dataset.from_tensor_slices((x, x, np.ones_like(x)))
 
 
 class Recorder(Task):
     """Remembers the batches it is trained on, in order."""
 
     def batches(self, examples, **options):
-        return Numbered()
+        return self.own_batches
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if training:
@@ -42,12 +27,12 @@ class Recorder(Task):
 
 
 @pytest.fixture
-def make_recorder():
+def make_recorder(numbered):
     def make(optimizer="sgd"):
         keras.utils.set_random_seed(1)
         task = Recorder(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
         task.compile(optimizer, "mse", run_eagerly=True)
-        task.seen = []
+        task.own_batches, task.seen = numbered, []
         return task
 
     return make
@@ -62,25 +47,10 @@ def test_gradients_are_not_accumulated_on_several_devices(make_recorder, monkeyp
         make_recorder(optimizer)
 
 
-def numbers(dataset, count):
-    return [int(x[0, 0]) for x, _, _ in dataset.take(count).as_numpy_iterator()]
-
-
-def test_a_stream_goes_through_the_epochs_without_end():
-    stream = BatchStream(Numbered()).dataset()
-    assert numbers(stream, 16) == [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 24, 30, 31, 40, 41]
-
-
-@pytest.mark.parametrize("start", [1, 3, 4, 5, 7, 11, 12, 14])
-def test_a_stream_started_later_is_the_tail_of_the_whole_stream(start):
-    whole = numbers(BatchStream(Numbered()).dataset(), 20)
-    assert numbers(BatchStream(Numbered(), start).dataset(), 20 - start) == whole[start:]
-
-
 @pytest.mark.parametrize("step", [1, 4, 7, 10])
 def test_fit_goes_on_from_any_update_with_the_batches_that_were_left(make_recorder, step):
     # Three epochs of as many batches as the first pass over the data has.
-    whole = numbers(BatchStream(Numbered()).dataset(), 12)
+    whole = [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 24]
     task = make_recorder()
     task.fit(PAIRS, epochs=3, initial_epoch=step // 4, start_step=step, verbose=0)
     assert task.seen == whole[step:]
@@ -150,15 +120,15 @@ def test_a_moving_average_of_the_weights_does_not_disturb_what_is_resumed(make_r
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_only_raw_examples_can_be_taken_up_again(make_recorder):
-    batches = Numbered().epoch(0)
+def test_only_raw_examples_can_be_taken_up_again(make_recorder, numbered):
+    batches = numbered.epoch(0)
     with pytest.raises(ValueError, match="`start_step` must be 0 unless .* start_step=2"):
         make_recorder().fit(batches, start_step=2)
 
 
-def test_a_dataset_of_batches_is_taken_as_keras_takes_it(make_recorder, recwarn):
+def test_a_dataset_of_batches_is_taken_as_keras_takes_it(make_recorder, numbered, recwarn):
     task = make_recorder()
-    task.fit(Numbered().epoch(2), epochs=2, verbose=0)
+    task.fit(numbered.epoch(2), epochs=2, verbose=0)
     assert task.seen == [20, 21, 22, 23, 24] * 2
     assert not [each for each in recwarn if "shuffle" in str(each.message)]
 
@@ -170,54 +140,6 @@ def test_arrays_are_taken_as_keras_takes_them(make_recorder):
     assert sorted(task.seen) == list(range(6))
     assert task.evaluate(x, x, return_dict=True, verbose=0)["loss"] > 0
     assert task.predict(x, verbose=0).shape == (6, 1)
-
-
-@pytest.mark.parametrize("replicas", [1, 2, 4])
-def test_replicas_share_rows_evenly_and_no_row_counts_twice(replicas):
-    x = np.arange(6, dtype="int32").reshape(3, 2)
-    weight = np.array([[1, 0.5], [1, 0], [1, 1]], "float32")
-    dataset = tf.data.Dataset.from_tensors(({"ids": x, "mask": x > 2}, x + 10, weight))
-    ((found, y, weights),) = even_rows(dataset, replicas).as_numpy_iterator()
-    rows = {1: 3, 2: 4, 4: 4}[replicas]
-    assert {len(part) for part in (found["ids"], found["mask"], y, weights)} == {rows}
-    np.testing.assert_array_equal(found["ids"], [*x, *x[:1]][:rows])
-    np.testing.assert_array_equal(y, found["ids"] + 10)
-    np.testing.assert_array_equal(weights, [*weight, [0, 0]][:rows])
-    dataset = tf.data.Dataset.from_tensors((x, x[:, 0], weight[:, 1]))  # one weight a text
-    ((_, _, weights),) = even_rows(dataset, replicas).as_numpy_iterator()
-    np.testing.assert_array_equal(weights, [*weight[:, 1], 0][:rows])
-
-
-def strings(*shapes):
-    return tuple(tf.zeros(shape, tf.string) for shape in shapes)
-
-
-@pytest.mark.parametrize(
-    ("examples", "raw"),
-    [
-        ([("a", "b")], True),
-        ([["a", "b"], ["c", "d"]], True),
-        ((("a", "b"),), True),
-        ({("a", "b"): 1}, False),
-        ([], False),
-        (None, False),
-        ("text", False),
-        (["a", "b"], False),
-        (iter([("a", "b")]), False),
-        ([np.zeros(3), np.zeros(3)], False),
-        (np.zeros((2, 3)), False),
-    ],
-)
-def test_raw_examples_are_told_from_arrays(examples, raw):
-    assert is_raw(examples) is raw
-
-
-def test_a_dataset_is_raw_when_it_holds_strings_alone():
-    slices = tf.data.Dataset.from_tensor_slices
-    assert is_raw(slices(strings((4,), (4,))))
-    assert is_raw(slices(strings((4,), (4,))).batch(2))
-    assert not is_raw(slices((tf.zeros((4,), tf.string), tf.zeros((4,)))))
-    assert not is_raw(Numbered().epoch(0))
 
 
 def test_what_a_subclass_must_say_is_asked_for(tmp_path):
