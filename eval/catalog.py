@@ -59,8 +59,10 @@ _OF_TEXTS: dict[str, Factory] = {
     "rougeLsum": lambda language, labels: ROUGE("rougeLsum", language or None),
     "exact_match": _exact_match,
     "f1": _f1,
-    "exact_match_squad2": lambda language, labels: Squad2ExactMatch(name="exact_match_squad2"),
-    "f1_squad2": lambda language, labels: Squad2F1(name="f1_squad2"),
+    "exact_match_squad2": lambda language, labels: Squad2ExactMatch(
+        language=language or "en", name="exact_match_squad2"
+    ),
+    "f1_squad2": lambda language, labels: Squad2F1(language=language or "en", name="f1_squad2"),
     **{name: _compared(name, multi_label=False) for name in _OF_LABELS},
     "mcc": lambda language, labels: MatthewsCorrelation(labels),
     "auroc": lambda language, labels: AUROC(labels),
@@ -136,8 +138,8 @@ def metrics_named(
     Args:
         names: Names as in `metric_names`; "rouge" stands for ROUGE-1, 2, L and Lsum.
         target_language: Code of the language of the text. It may be "" where no metric splits text
-            by it: of those named here BLEU, TER, exact match and F1 do, and ROUGE looks at the text
-            instead.
+            by it: of those named here BLEU, TER, exact match and F1 do, SQuAD 2.0's take it for
+            English then, and ROUGE looks at the text instead.
         labels: The labels of a classification, for the metrics that need them.
         multi_label: Whether an example has any number of labels; few metrics read those.
 

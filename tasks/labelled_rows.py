@@ -87,16 +87,16 @@ def texts_of(example: Any, num_texts: int) -> tuple[str, ...]:
     """The texts of an example, labelled or not.
 
     Args:
-        example: a string, a row or a dict.
+        example: a string, bytes of UTF-8, a row or a dict.
         num_texts: how many texts it has.
 
     Raises:
-        ValueError: it has fewer.
+        ValueError: it has fewer, or one is nothing that is written.
     """
     names = _TEXTS[:num_texts]
     if isinstance(example, Mapping):
         found = [example[name] for name in names if name in example]
-    elif isinstance(example, str):
+    elif isinstance(example, str | bytes):
         found = [example]
     else:
         found = list(example[:num_texts])
@@ -122,4 +122,14 @@ def has_labels(examples: Any) -> bool:
 
 
 def _string(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    # What a table lacks is None or not a number: "None" would be learned as a text or a label.
+    if not isinstance(value, str | int | float | np.integer | np.floating | np.bool_) or (
+        value != value
+    ):
+        raise ValueError(
+            "`examples` must have strings, or numbers, for texts and labels. "
+            f"Received: {value!r:.80} of type {type(value).__name__}"
+        )
+    return str(value)

@@ -191,7 +191,11 @@ class QuestionAnswering(PlainTextTask):
     ) -> Any:
         """Answers a question about a context, or as many questions as contexts; else `call`.
 
-        `inputs` may be a pair, a tuple of both, or a list of pairs.
+        `inputs` may be a pair, a tuple of both, or a list of pairs. One `question` may be asked of
+        many a `context`, and many of one.
+
+        Raises:
+            ValueError: there are not as many questions as contexts, or one of the two is missing.
         """
         if question is not None or context is not None:
             if question is None or context is None:
@@ -201,7 +205,7 @@ class QuestionAnswering(PlainTextTask):
                 )
             if isinstance(question, str) and isinstance(context, str):
                 return self.answer([(question, context)])[0]
-            return self.answer(list(zip(question, context, strict=True)))
+            return self.answer(_pairs(question, context))
         if isinstance(inputs, tuple) and len(inputs) == 2:
             return self.answer([inputs])[0]
         if isinstance(inputs, list) and all(isinstance(each, tuple) for each in inputs):
@@ -266,7 +270,8 @@ class QuestionAnswering(PlainTextTask):
             ValueError: `texts` are not pairs of strings.
         """
         for pair in texts:
-            if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            strings = [text for text in pair if isinstance(text, str)]
+            if isinstance(pair, str) or len(pair) != 2 or len(strings) != 2:
                 raise ValueError(
                     "`texts` must be pairs of a question and a context, two strings. "
                     f"Received: {pair!r:.200}"
@@ -296,17 +301,34 @@ class QuestionAnswering(PlainTextTask):
         """Exact match and F1 of raw examples.
 
         By SQuAD's definition, for Chinese ("zh") by that of CMRC 2018; by SQuAD 2.0's where an
-        example has no answer.
+        example has no answer, in Chinese with CMRC's comparison of those that have one. What is
+        scored is what `answers` answers, and the best of all thresholds is beside it.
 
         Args:
             examples: as `fit` takes them.
             language: code of the language of the answers.
         """
         rows = question_rows(examples)
-        metrics = metrics_of(rows.examples, language)
+        metrics = self.metrics_of(rows.examples, language)
         predictions = self.predictions(list(rows), metrics)
         references = [example.texts for example in rows.examples]
         return [metric.score(predictions, references) for metric in metrics]
+
+    def metrics_of(self, examples: Iterable[QuestionExample], language: str) -> list[Metric]:
+        """The metrics that a data set is scored by, see `score`.
+
+        Args:
+            examples: the data set.
+            language: code of the language of the answers.
+        """
+        if all(example.answers for example in examples):
+            return metrics_named(("exact_match", "f1"), language)
+        # As the task answers: without one where it doubts that there is one.
+        threshold = self.no_answer_threshold if self.unanswerable else 1.0
+        return [
+            Squad2ExactMatch(threshold=threshold, language=language),
+            Squad2F1(threshold=threshold, language=language),
+        ]
 
     def predictions(self, pairs: Sequence[Pair], metrics: Sequence[Metric]) -> list[Any]:
         """Answers as the metrics take them: for SQuAD 2.0's with how sure there is none."""
@@ -366,11 +388,18 @@ class QuestionAnswering(PlainTextTask):
         return dict(settings)
 
 
-def metrics_of(examples: Iterable[QuestionExample], language: str) -> list[Metric]:
-    """The metrics that a data set is scored by, see `QuestionAnswering.score`."""
-    if any(not example.answers for example in examples):
-        return [Squad2ExactMatch(), Squad2F1()]
-    return metrics_named(("exact_match", "f1"), language)
+def _pairs(question: str | Sequence[str], context: str | Sequence[str]) -> list[Pair]:
+    """Questions with their contexts; a single one goes with each of the others."""
+    if isinstance(question, str):
+        question = [question] * len(context)
+    if isinstance(context, str):
+        context = [context] * len(question)
+    if len(question) != len(context):
+        raise ValueError(
+            "`question` and `context` must be as many, or one of them one string. "
+            f"Received: {len(question)} questions, {len(context)} contexts"
+        )
+    return list(zip(question, context, strict=True))
 
 
 def train_tokenizer(

@@ -1,5 +1,6 @@
 """A reader's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ from tflm.tasks.model_settings import answer_language
 from tflm.tasks.question_answering import (
     QuestionAnswering,
     default_optimizer,
-    metrics_of,
     train_tokenizer,
 )
 from tflm.tasks.question_answering_recipes import (
@@ -76,11 +76,12 @@ class QuestionAnsweringRun(EncoderRun):
         data: dict[str, Any] = {}
         for split, names in recipe.files.items():
             paths = [recipe_file(directory, name, recipe.name) for name in names]
-            data[split] = QuestionRows(SquadFiles(paths))
+            data[split] = QuestionRows(SquadFiles(paths, on_bad=on_bad, skipped=report))
         if recipe.holdout:
             *others, last = (directory / name for name in recipe.files["train"])
-            kept, held_out = split_contexts(list(SquadFiles(last)), recipe.holdout)
-            data["train"] = QuestionRows([*SquadFiles(others), *kept])
+            read = functools.partial(SquadFiles, on_bad=on_bad, skipped=report)
+            kept, held_out = split_contexts(list(read(last)), recipe.holdout)
+            data["train"] = QuestionRows([*read(others), *kept])
             data["test"] = QuestionRows(held_out)
         return data
 
@@ -99,7 +100,7 @@ class QuestionAnsweringRun(EncoderRun):
         cls, path: pathlib.Path, settings: Mapping[str, Any], on_bad: str, report: BadLineReport
     ) -> Any:
         """Questions; answers beside their place are moved or dropped, and counted."""
-        return QuestionRows(SquadFiles(path))
+        return QuestionRows(SquadFiles(path, on_bad=on_bad, skipped=report))
 
     @classmethod
     def open_dataset(cls, dataset: Any, settings: Mapping[str, Any]) -> QuestionRows:
@@ -141,7 +142,7 @@ class QuestionAnsweringRun(EncoderRun):
             return []
         reader: Any = task
         examples = list(itertools.islice(self.data["valid"].examples, _NUM_SCORED))
-        metrics = metrics_of(examples, self.settings.language)
+        metrics = reader.metrics_of(examples, self.settings.language)
         return [
             GenerateAndScore(
                 lambda pairs: reader.predictions(pairs, metrics),
@@ -174,8 +175,11 @@ class QuestionAnsweringRun(EncoderRun):
             accumulate=settings.accumulate,
         )
         windows = batches.windows
-        self.print(getattr(windows.examples, "report", windows.offsets).summary())
+        offsets = getattr(windows.examples, "report", windows.offsets)
+        self.print(offsets.summary())
         self.print(f"{windows.report}")
+        if offsets.num_impossible and not settings.unanswerable:
+            self.print("Questions without an answer get one too, for want of unanswerable=true.")
         task.compile(optimizer)
         return task
 
@@ -204,7 +208,7 @@ class QuestionAnsweringRun(EncoderRun):
         """
         task: Any = QuestionAnswering.from_pretrained(self.out / "model")
         examples = list(self.data[split].examples)
-        metrics = metrics_of(examples, self.settings.language)
+        metrics = task.metrics_of(examples, self.settings.language)
         pairs = list(QuestionRows(examples))
         report = evaluate(
             task.predictions(pairs, metrics),

@@ -366,7 +366,12 @@ class SentimentAnalysis(PlainTextTask):
             Dicts with `label`, `score` (the label's probability), `probabilities` in the order of
             `labels`, and `truncated`: whether the text was too long to be read to its end. With
             `multi_label` also `labels`, the labels it has, likeliest first, and "" for the others.
+
+        Raises:
+            ValueError: `texts` is one text, or holds something else.
         """
+        if isinstance(texts, str | bytes):
+            raise ValueError(f"`texts` must be a list of texts. Received: {texts!r:.80}")
         if "classify" not in self._functions:
             module = self.text_classifier()
             strings = [tf.TensorSpec([None], tf.string)] * self.num_texts

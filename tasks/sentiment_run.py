@@ -1,5 +1,6 @@
 """A classifier's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
+import collections
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.training.fine_tuning import depths
 
 _ENDINGS = ("tsv", "csv", "jsonl")
+_MOST_LABELS = 20  # that are shown
 _REPEATED = "left out, for its text occurs in the training data too."
 
 
@@ -136,7 +138,9 @@ class SentimentRun(EncoderRun):
     def new_task(self) -> SentimentAnalysis:
         """A compiled task whose learning rate falls over all epochs."""
         settings = self.settings
-        labels = self._labels()
+        counts = self._label_counts()
+        labels = settings.labels.split(",") if settings.labels else sorted(counts)
+        self.print(f"Labels: {_in_words(counts)}")
         self._check_labels(labels)
         model, tokenizer = self.encoder()
         task = SentimentAnalysis(
@@ -164,11 +168,10 @@ class SentimentRun(EncoderRun):
         task.compile(optimizer, label_smoothing=settings.label_smoothing)
         return task
 
-    def _labels(self) -> Sequence[str]:
-        if self.settings.labels:
-            return self.settings.labels.split(",")
+    def _label_counts(self) -> collections.Counter[str]:
+        """How many training texts have each label, as the data calls it."""
         num_texts = 2 if self.settings.pairs else 1
-        return sorted({label for row in self.data["train"] for label in row[num_texts:]})
+        return collections.Counter(label for row in self.data["train"] for label in row[num_texts:])
 
     def _check_labels(self, labels: Sequence[str]) -> None:
         """Refuses a label that the task would not know when it is scored, after all training."""
@@ -248,6 +251,15 @@ class Unseen:
                 self.report.add(BadLine(self.name, number, _REPEATED, row[0]))
             else:
                 yield row
+
+
+def _in_words(counts: collections.Counter[str]) -> str:
+    """The most frequent labels with their numbers, and the rarest: no label at all maybe."""
+    found = [f"{label!r} {count:,}" for label, count in counts.most_common()]
+    if len(found) > _MOST_LABELS:
+        rest = len(found) - _MOST_LABELS
+        found = [*found[: _MOST_LABELS - 1], f"{rest:,} others", found[-1]]
+    return ", ".join(found)
 
 
 def _columns(pairs: bool) -> tuple[str, ...]:

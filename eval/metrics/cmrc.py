@@ -12,6 +12,7 @@ import re
 
 from tflm.eval.metrics.answers import AnswerMetric, harmonic_f1
 
+EXACT_SIGNATURE = "case:lc|punct:no|refs:max"
 # The marks that the published script leaves out. Its list also has the two characters "……", which
 # it compares with single characters and so never finds: the ellipsis counts.
 _PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
@@ -47,9 +48,22 @@ def _words(text: str) -> list[str]:
     return word_tokenize(text, preserve_line=True)
 
 
-def _signature() -> str:
+def exact_match(prediction: str, answer: str) -> float:
+    """Return 1 when both are equal without punctuation, else 0."""
+    return float(without_punctuation(prediction) == without_punctuation(answer))
+
+
+def run_f1(prediction: str, answer: str) -> float:
+    """Return the F1 of the longest run of tokens that both contain."""
+    predicted, gold = mixed_tokens(prediction), mixed_tokens(answer)
+    matcher = difflib.SequenceMatcher(None, predicted, gold, autojunk=False)
+    return harmonic_f1(matcher.find_longest_match().size, len(predicted), len(gold))
+
+
+def f1_signature() -> str:
+    """Return how F1 compares, the version of NLTK included."""
     version = importlib.metadata.version("nltk")
-    return f"cmrc:2018|case:lc|punct:no|tok:mixed-nltk-{version}|refs:max"
+    return f"case:lc|punct:no|tok:mixed-nltk-{version}|refs:max"
 
 
 class CmrcExactMatch(AnswerMetric):
@@ -63,11 +77,11 @@ class CmrcExactMatch(AnswerMetric):
     """
 
     def __init__(self, name: str = "exact_match") -> None:
-        super().__init__(name, "EM", "cmrc:2018|case:lc|punct:no|refs:max")
+        super().__init__(name, "EM", f"cmrc:2018|{EXACT_SIGNATURE}")
 
     def compare(self, prediction: str, answer: str) -> float:
         """Return 1 for answers that are equal without punctuation, else 0."""
-        return float(without_punctuation(prediction) == without_punctuation(answer))
+        return exact_match(prediction, answer)
 
 
 class CmrcF1(AnswerMetric):
@@ -81,10 +95,8 @@ class CmrcF1(AnswerMetric):
     """
 
     def __init__(self, name: str = "f1") -> None:
-        super().__init__(name, "F1", _signature())
+        super().__init__(name, "F1", f"cmrc:2018|{f1_signature()}")
 
     def compare(self, prediction: str, answer: str) -> float:
         """Return the F1 of the longest run of tokens that both contain."""
-        predicted, gold = mixed_tokens(prediction), mixed_tokens(answer)
-        matcher = difflib.SequenceMatcher(None, predicted, gold, autojunk=False)
-        return harmonic_f1(matcher.find_longest_match().size, len(predicted), len(gold))
+        return run_f1(prediction, answer)

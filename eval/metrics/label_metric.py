@@ -73,14 +73,15 @@ class LabelMetric(Metric):
 
     Raises:
         TypeError: When a label is not a string.
-        ValueError: When there are fewer than two labels, or one occurs twice.
+        ValueError: When there are fewer than two labels, with `multi_label` than one, or one
+            occurs twice.
     """
 
     def __init__(
         self, labels: Sequence[str], name: str, label: str, *, multi_label: bool = False
     ) -> None:
         super().__init__(name)
-        self.labels = check_labels(labels)
+        self.labels = check_labels(labels, least=1 if multi_label else 2)
         self.multi_label = multi_label
         self._label = label
 

@@ -34,19 +34,24 @@ class Label(str):
         return str(self), self.probabilities
 
 
-def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels of a task after checking that they are two or more different strings.
+def check_labels(labels: Sequence[str], least: int = 2) -> tuple[str, ...]:
+    """Return the labels of a task after checking that they are enough different strings.
+
+    Args:
+        labels: The labels.
+        least: How many there must be: one will do where an example may have none.
 
     Raises:
         TypeError: When one is not a string.
-        ValueError: When there are fewer than two, or one occurs twice.
+        ValueError: When there are fewer, or one occurs twice.
     """
     checked = as_list("labels", labels, "label")
     for index, label in enumerate(checked):
         _check_label(f"labels[{index}]", label)
-    if len(checked) < 2 or len(set(checked)) < len(checked):
+    if len(checked) < least or len(set(checked)) < len(checked):
+        number = {1: "one", 2: "two"}[least]
         raise ValueError(
-            f"`labels` must be two or more different labels. Received: labels={checked!r}"
+            f"`labels` must be {number} or more different labels. Received: labels={checked!r}"
         )
     return tuple(checked)
 

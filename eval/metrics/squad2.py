@@ -1,8 +1,10 @@
 """Exact match and F1 of SQuAD 2.0 (Rajpurkar et al. 2018), where a question may have no answer.
 
-The right answer to such a question is the empty string. A system that also gives a probability that
-there is no answer is scored twice: with the probability cut at a fixed threshold, and at the best
-threshold there is, which is found by trying every one of them on the examples.
+The right answer to such a question is the empty string. In Chinese the others are compared as
+CMRC 2018 compares them, for SQuAD's words are what stands between spaces. A system that also gives
+a probability that there is no answer is scored twice: with the probability cut at a fixed
+threshold, and at the best threshold there is, which is found by trying every one of them on the
+examples.
 """
 
 import abc
@@ -10,9 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm.eval.metrics import cmrc
 from tflm.eval.metrics.answers import best
 from tflm.eval.metrics.base import Metric, Score, check_rows
 from tflm.eval.metrics.examples import as_list, check_lengths, check_texts
+from tflm.eval.metrics.languages import base_language
 from tflm.eval.metrics.squad import SIGNATURE, exact_match, normalized_words, word_f1
 
 _NUM_COLUMNS = 4  # of a row: agreement, answered, probability of no answer, has an answer
@@ -45,10 +49,20 @@ class Answer(str):
 class _Squad2Metric(Metric):
     """Mean agreement over answerable and unanswerable questions; its rows do not sum."""
 
-    def __init__(self, name: str, label: str, threshold: float) -> None:
+    def __init__(self, name: str, label: str, threshold: float, language: str) -> None:
         super().__init__(name, adds=False)
         self._label = label
         self.threshold = threshold
+        self.is_chinese = base_language(language) == "zh"
+
+    @property
+    @abc.abstractmethod
+    def compared(self) -> str:
+        """How answers are compared, for the signature."""
+
+    def has_words(self, text: str) -> bool:
+        """Whether anything of an answer is left to compare."""
+        return bool(cmrc.without_punctuation(text) if self.is_chinese else normalized_words(text))
 
     @abc.abstractmethod
     def compare(self, prediction: str, answer: str) -> float:
@@ -92,7 +106,7 @@ class _Squad2Metric(Metric):
         rows = []
         for answer, gold in zip(answers, checked, strict=True):
             # Gold answers of which nothing is left count as the empty answer, as in the script.
-            texts = [text for text in gold if normalized_words(text)] or [""]
+            texts = [text for text in gold if self.has_words(text)] or [""]
             agreement = best(self.compare, answer, texts)
             rows.append([agreement, bool(answer), answer.no_answer_probability, bool(gold)])
         return np.array(rows, dtype=np.float64)  # (E, 4)
@@ -122,7 +136,7 @@ class _Squad2Metric(Metric):
             label=self._label,
             value=100 * float(values.mean()),
             num_examples=len(values),
-            signature=f"squad:2.0|{SIGNATURE}|no_answer>{self.threshold:g}",
+            signature=f"squad:2.0|{self.compared}|no_answer>{self.threshold:g}",
             components=components,
         )
 
@@ -136,35 +150,51 @@ class Squad2ExactMatch(_Squad2Metric):
     Args:
         threshold: A question is left without an answer when its `no_answer_probability` is above
             this; 1 keeps every answer, as the evaluation script does by default.
+        language: Code of the language of the answers.
         name: Key of the scores.
     """
 
-    def __init__(self, *, threshold: float = 1.0, name: str = "exact_match") -> None:
-        super().__init__(name, "EM", threshold)
+    def __init__(
+        self, *, threshold: float = 1.0, language: str = "en", name: str = "exact_match"
+    ) -> None:
+        super().__init__(name, "EM", threshold, language)
+
+    @property
+    def compared(self) -> str:
+        """How answers are compared, for the signature."""
+        return f"cmrc:2018|{cmrc.EXACT_SIGNATURE}" if self.is_chinese else SIGNATURE
 
     def compare(self, prediction: str, answer: str) -> float:
         """Return 1 for equal normalized answers, else 0."""
-        return exact_match(prediction, answer)
+        same = cmrc.exact_match if self.is_chinese else exact_match
+        return same(prediction, answer)
 
 
 class Squad2F1(_Squad2Metric):
-    """Mean over questions, from 0 to 100, of the best word F1; where either answer is empty, 1 if
-    both are.
+    """Mean over questions, from 0 to 100, of the best F1; where either answer is empty, 1 if both
+    are.
 
     Args:
         threshold: A question is left without an answer when its `no_answer_probability` is above
             this; 1 keeps every answer, as the evaluation script does by default.
+        language: Code of the language of the answers.
         name: Key of the scores.
     """
 
-    def __init__(self, *, threshold: float = 1.0, name: str = "f1") -> None:
-        super().__init__(name, "F1", threshold)
+    def __init__(self, *, threshold: float = 1.0, language: str = "en", name: str = "f1") -> None:
+        super().__init__(name, "F1", threshold, language)
+
+    @property
+    def compared(self) -> str:
+        """How answers are compared, for the signature."""
+        return f"cmrc:2018|{cmrc.f1_signature()}" if self.is_chinese else SIGNATURE
 
     def compare(self, prediction: str, answer: str) -> float:
-        """Return the F1 of the normalized words; 1 when neither has any."""
-        if not normalized_words(prediction) or not normalized_words(answer):
-            return exact_match(prediction, answer)
-        return word_f1(prediction, answer)
+        """Return the F1 of the normalized words, or of CMRC's tokens; 1 when neither has any."""
+        has_words = self.has_words(prediction), self.has_words(answer)
+        if not all(has_words):
+            return float(not any(has_words))
+        return cmrc.run_f1(prediction, answer) if self.is_chinese else word_f1(prediction, answer)
 
 
 def _best_threshold(statistics: np.ndarray) -> tuple[float, float]:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from tflm.data.readers import BadLineReport
 from tflm.data.squad import OffsetReport, QuestionExample, SpanAnswer, SquadFiles, repair_offsets
 
 CONTEXT = "红楼梦 was written by 曹雪芹, 曹雪芹 of Beijing 😀."
@@ -98,6 +99,40 @@ def test_rows_of_both_forms_are_examples():
     assert QuestionExample.of(row) == example(id="3")
 
 
+def test_empty_lists_say_that_there_is_no_answer_where_nothing_else_does():
+    row = {"question": "Who?", "context": CONTEXT}
+    nothing = {"text": [], "answer_start": []}
+    assert QuestionExample.of({**row, "answers": nothing}).is_impossible
+    assert not QuestionExample.of({**row, "answers": nothing, "is_impossible": False}).is_impossible
+    # SQuAD's JSON has another way to say so: here nobody has answered.
+    assert not QuestionExample.of({**row, "answers": []}).is_impossible
+    datasets = pytest.importorskip("datasets", reason="no datasets here")
+    some = {"text": ["was"], "answer_start": [4]}
+    columns = {"question": ["?", "??"], "context": [CONTEXT] * 2, "answers": [some, nothing]}
+    found = [QuestionExample.of(each) for each in datasets.Dataset.from_dict(columns)]
+    assert [(each.texts, each.is_impossible) for each in found] == [(["was"], False), ([], True)]
+
+
+def test_a_question_that_does_not_fit_is_told_by_its_place_or_skipped(tmp_path):
+    good = {"id": "1", "question": "?", "answers": [answer("was", 4)]}
+    bad = {"id": "2", "question": None, "answers": []}
+    odd = {"id": "3", "question": "?", "answers": [answer(None, 0)]}
+    path = write(tmp_path / "a.json", squad(good, bad, good, odd))
+    with pytest.raises(
+        ValueError, match=r"a.json, question 2: An example must have a string in 'question'. Rec"
+    ):
+        list(SquadFiles([write(tmp_path / "b.json", squad(good)), path]))
+    skipped = BadLineReport()
+    files = SquadFiles(path, on_bad="skip", skipped=skipped)
+    for _ in range(2):
+        assert [each.id for each in files] == ["1", "1"]
+        assert skipped.total == 2
+    assert [bad.line_number for bad in skipped.examples] == [2, 4]
+    assert "question 4: `answers` must be dicts with a string 'text'" in skipped.summary()
+    with pytest.raises(ValueError, match="`on_bad` must be one of raise, skip. Received: 'drop'"):
+        SquadFiles(path, on_bad="drop")
+
+
 def test_what_is_not_squad_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`paths` must be files that exist. Received: .*no"):
         SquadFiles(tmp_path / "no.json")
@@ -110,8 +145,9 @@ def test_what_is_not_squad_is_refused(tmp_path):
         list(SquadFiles(cut))
     with pytest.raises(ValueError, match="must have a string in 'context'. Received: {'question'"):
         QuestionExample.of({"question": "?"})
-    with pytest.raises(ValueError, match="`answers` must be dicts with 'text' and 'answer_start'"):
-        QuestionExample.of({"question": "?", "context": "c", "answers": ["c"]})
+    for answers in (["c"], {"text": ["c"]}, {"text": ["c"], "answer_start": []}, [answer(3, 0)]):
+        with pytest.raises(ValueError, match="`answers` must be dicts with a string 'text' and a"):
+            QuestionExample.of({"question": "?", "context": "c", "answers": answers})
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,19 @@ def test_pairs_have_two_texts():
         list(LabelledRows([{"text": "a", "id": 3}], 1))
 
 
+def test_bytes_are_text_and_what_a_table_lacks_is_refused():
+    assert texts_of("电影".encode(), 1) == ("电影",)
+    assert list(LabelledRows([(b"a", b"x"), ("b", 1.5), ("c", np.bool_(True))], 1)) == [
+        ("a", "x"),
+        ("b", "1.5"),
+        ("c", "True"),
+    ]
+    for row in (("a", None), ("a", float("nan")), (None, "x"), ("a", np.float32("nan")), ("a", {})):
+        given = LabelledRows([("b", "x"), (*row[:1], [row[1]])], 1)
+        with pytest.raises(ValueError, match="`examples` must have strings, or numbers.*of type"):
+            list(given)
+
+
 def test_texts_alone_and_arrays_are_no_labelled_examples():
     numbers = tf.data.Dataset.from_tensor_slices(([1, 2], [0, 1]))
     texts = tf.data.Dataset.from_tensor_slices(["a", "b"])

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tflm import models
 from tflm.data import QuestionExample, SpanAnswer, SquadFiles
+from tflm.eval import Squad2ExactMatch, Squad2F1
 from tflm.models.base import Encoder
 from tflm.models.bert import Bert, Config
 from tflm.tasks import QuestionAnswering, Task
@@ -153,6 +154,14 @@ def test_every_form_of_a_question_gives_the_same_answer(trained):
     assert trained([PAIRS[0], PAIRS[1]]) == ["Oslo", "上海"]
     sides = {"question": [question, PAIRS[1][0]], "context": [context, PAIRS[1][1]]}
     assert trained(**sides) == trained.predict(PAIRS[:2]) == ["Oslo", "上海"]
+    contexts = [context for _, context in PAIRS[:3]]
+    assert trained(question=question, context=contexts) == trained(
+        [(question, context) for context in contexts]
+    )
+    questions = [question for question, _ in PAIRS[:4]]
+    assert trained(question=questions, context=context) == trained(
+        [(each, context) for each in questions]
+    )
     assert trained.predict(DEV) == trained.predict([(e.question, e.context) for e in DEV])
 
 
@@ -183,6 +192,17 @@ def test_scores_are_those_of_the_data_sets_own_metrics(trained):
     assert len(english) == len(chinese) == 2
     names = [score.signature for score in trained.score(answerable, "zh")]
     assert all(name.startswith("cmrc:2018") for name in names)
+
+
+def test_what_is_scored_is_what_is_answered(trained):
+    exact_match, f1 = trained.score(DEV, "zh")
+    assert exact_match.signature == "squad:2.0|cmrc:2018|case:lc|punct:no|refs:max|no_answer>0.5"
+    assert f1.signature.endswith("|no_answer>0.5")
+    given = trained.answer([(each.question, each.context) for each in DEV])
+    references = [each.texts for each in DEV]
+    assert "" in given and exact_match.components["no_answer"] > 0
+    assert exact_match.value == Squad2ExactMatch(language="zh").score(given, references).value
+    assert f1.value == Squad2F1(language="zh").score(given, references).value
 
 
 def test_every_form_of_the_same_examples_gives_the_same_batches(trained, tmp_path):
@@ -227,9 +247,11 @@ def test_ready_arrays_stay_as_they_are(trained):
 
 
 def test_an_answer_needs_both_texts(trained):
-    for texts in (["Where?"], [("Where?",)], [("Where?", 3)]):
+    for texts in (["Where?"], ["北京"], [("Where?",)], [("Where?", 3)]):
         with pytest.raises(ValueError, match="`texts` must be pairs of a question and a context"):
             trained.answers(texts)
+    with pytest.raises(ValueError, match="must be as many, .* Received: 2 questions, 3 contexts"):
+        trained(question=["Where?"] * 2, context=["Here."] * 3)
     with pytest.raises(ValueError, match="`examples` must be QuestionExamples, dicts with"):
         trained.score([("Where?", "Here.")])
 

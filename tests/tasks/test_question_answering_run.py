@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import io
 import json
 import random
@@ -6,7 +7,7 @@ import random
 import pytest
 from rich.console import Console
 
-from tflm.data import QuestionExample, SpanAnswer
+from tflm.data import BadLineReport, QuestionExample, SpanAnswer
 from tflm.tasks import QuestionAnswering
 from tflm.tasks.question_answering_recipes import (
     QuestionAnsweringRecipe,
@@ -98,7 +99,37 @@ def test_the_finished_task_is_scored(whole):
     assert sorted(scores) == ["exact_match", "f1"]
     assert scores["f1"].num_examples == 12
     assert scores["f1"].components["no_answer_examples"] == 6
+    assert scores["f1"].signature.startswith("squad:2.0|cmrc:2018|")
+    assert scores["f1"].signature.endswith("|no_answer>0.5")
     assert (whole.out / "report" / "report.json").is_file()
+
+
+def test_a_task_that_always_answers_says_so_where_some_questions_have_no_answer(
+    directory, whole, tmp_path
+):
+    run = open_one(directory, tmp_path, unanswerable=False)
+    run.new_task()
+    line = "Questions without an answer get one too, for want of unanswerable=true."
+    assert line in run.console.file.getvalue()
+    assert line not in whole.console.file.getvalue()
+
+
+def test_questions_that_do_not_fit_are_skipped_where_that_is_asked_for(directory, tmp_path):
+    bad = json.loads((directory / "train.json").read_text())
+    bad["data"][0]["paragraphs"][1]["qas"][0]["question"] = None
+    (tmp_path / "train.json").write_text(json.dumps(bad))
+    recipe = QuestionAnsweringRecipe("anything", {"train": ("train.json",)}, SETTINGS)
+    for read in (
+        functools.partial(QuestionAnsweringRun.recipe_data, recipe),
+        functools.partial(QuestionAnsweringRun.recipe_data, dataclasses.replace(recipe, holdout=1)),
+        lambda where, *how: QuestionAnsweringRun.directory_data(where, SETTINGS, *how),
+    ):
+        report = BadLineReport()
+        found = read(tmp_path, "skip", report)
+        assert sum(len(list(rows)) for rows in found.values()) == 47
+        assert report.total == 1
+        with pytest.raises(ValueError, match="train.json, question 3: An example must have a str"):
+            [list(rows) for rows in read(tmp_path, "raise", report).values()]
 
 
 def test_a_sample_of_held_out_questions_is_answered_during_training(whole, directory, tmp_path):

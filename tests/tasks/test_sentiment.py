@@ -217,6 +217,9 @@ def test_a_text_is_answered_with_its_label(trained):
     assert trained.predict([{"text": text} for text, _ in ROWS[:6]]) == expected
     assert trained.predict([text for text, _ in ROWS[:6]]) == expected
     assert trained([]) == trained.classify([]) == []
+    for text in ("一部好片", b"a fine film"):
+        with pytest.raises(ValueError, match="`texts` must be a list of texts. Received: "):
+            trained.classify(text)
 
 
 def test_an_answer_says_how_sure_it_is(trained):

@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import gzip
 import io
@@ -14,7 +15,7 @@ from tflm.models.transformer_encoder import Config, TransformerEncoder
 from tflm.tasks import SentimentAnalysis
 from tflm.tasks.fastest import Choice
 from tflm.tasks.sentiment_recipes import RECIPES, SentimentRecipe, SentimentSettings
-from tflm.tasks.sentiment_run import SentimentRun, Unseen
+from tflm.tasks.sentiment_run import SentimentRun, Unseen, _in_words
 from tflm.tokenizers import SentencePieceTokenizer
 from tflm.training.checkpoint import Checkpoint, Interrupted
 from tflm.training.files import load_tensors
@@ -90,6 +91,17 @@ def test_a_run_leaves_a_finished_task_with_its_head(whole):
     history = json.loads((whole / "history.json").read_text())["epochs"]
     assert history[-1]["val_loss"] < history[0]["val_loss"]
     assert np.abs(np.array(task.head.dense.bias)).max() > 0
+
+
+def test_the_labels_are_shown_with_their_numbers(tmp_path):
+    one = run(tmp_path)
+    one.new_task()
+    assert "Labels: '1' 12, '0' 12\n" in one.console.file.getvalue()
+    counts = collections.Counter({f"l{number}": 90 - number for number in range(30)})
+    shown = _in_words(counts)
+    assert shown.startswith("'l0' 90, 'l1' 89, ") and shown.endswith(
+        "'l18' 72, 10 others, 'l29' 61"
+    )
 
 
 def test_the_finished_task_is_scored(whole):

@@ -17,7 +17,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 Row = tuple[str, ...]
 PathLike = str | os.PathLike[str]
@@ -25,6 +25,16 @@ PathLike = str | os.PathLike[str]
 ON_BAD = ("raise", "skip")
 
 _BOM = b"\xef\xbb\xbf"
+
+
+def check_on_bad(on_bad: str) -> None:
+    """Refuses what is no way to deal with a bad line.
+
+    Raises:
+        ValueError: It is none of `ON_BAD`.
+    """
+    if on_bad not in ON_BAD:
+        raise ValueError(f"`on_bad` must be one of {', '.join(ON_BAD)}. Received: {on_bad!r}")
 
 
 class BadLine(ValueError):
@@ -37,10 +47,13 @@ class BadLine(ValueError):
         received: What was found instead, shortened.
     """
 
+    UNIT: ClassVar[str] = "line"  # what `line_number` counts
+
     def __init__(self, path: str, line_number: int, reason: str, received: str = ""):
         received = received if len(received) <= 80 else received[:77] + "..."
         super().__init__(
-            f"{path}, line {line_number}: {reason}" + (f" Received: {received}" if received else "")
+            f"{path}, {self.UNIT} {line_number}: {reason}"
+            + (f" Received: {received}" if received else "")
         )
         self.path = path
         self.line_number = line_number
@@ -94,8 +107,7 @@ class _Source:
     """Rows from files, read anew by each iteration; subclasses write `_rows`."""
 
     def __init__(self, paths: Sequence[PathLike], on_bad: str, report: BadLineReport | None):
-        if on_bad not in ON_BAD:
-            raise ValueError(f"`on_bad` must be one of {', '.join(ON_BAD)}. Received: {on_bad!r}")
+        check_on_bad(on_bad)
         self.paths = [Path(path) for path in paths]
         self.on_bad = on_bad
         self.report = BadLineReport() if report is None else report

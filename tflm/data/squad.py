@@ -19,9 +19,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tflm.data.readers import BadLine, BadLineReport, check_on_bad
+
 MOST_SHIFT = 2  # characters
 
 _NUM_SHOWN = 5
+
+
+class BadQuestion(BadLine):
+    """A question that does not fit; its `line_number` is its place among its file's questions."""
+
+    UNIT = "question"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +89,8 @@ class QuestionExample:
 
         Args:
             row: `question`, `context` and, where there are some, `answers`: a list of `text` and
-                `answer_start`, or one dict with a list of each; `id`; `is_impossible`.
+                `answer_start`, or one dict with a list of each, where empty lists say that there
+                is no answer; `id`; `is_impossible`.
 
         Raises:
             ValueError: Something is absent or of another type.
@@ -92,19 +101,28 @@ class QuestionExample:
                     f"An example must have a string in {name!r}. Received: {dict(row)!r:.200}"
                 )
         found = row.get("answers") or []
-        if isinstance(found, Mapping):
-            pairs = zip(found["text"], found["answer_start"], strict=True)
-            found = [{"text": text, "answer_start": start} for text, start in pairs]
         try:
-            answers = tuple(SpanAnswer(each["text"], int(each["answer_start"])) for each in found)
-        except (TypeError, KeyError):
+            answers = _answers(found)
+        except (TypeError, KeyError, ValueError):
             raise ValueError(
-                "`answers` must be dicts with 'text' and 'answer_start'. "
+                "`answers` must be dicts with a string 'text' and a number 'answer_start'. "
                 f"Received: {row['answers']!r:.200}"
             ) from None
-        impossible = bool(row.get("is_impossible", False))
+        # Hugging Face's `squad_v2` says it in no other way.
+        nothing = isinstance(found, Mapping) and not answers
+        impossible = bool(row.get("is_impossible", nothing))
         name = str(row.get("id", ""))
         return cls(row["question"], row["context"], answers, name, impossible)
+
+
+def _answers(found: Any) -> tuple[SpanAnswer, ...]:
+    if isinstance(found, Mapping):
+        pairs = list(zip(found["text"], found["answer_start"], strict=True))
+    else:
+        pairs = [(each["text"], each["answer_start"]) for each in found]
+    if not all(isinstance(text, str) for text, _ in pairs):
+        raise TypeError
+    return tuple(SpanAnswer(text, int(start)) for text, start in pairs)
 
 
 class OffsetReport:
@@ -153,28 +171,46 @@ class SquadFiles:
 
     Args:
         paths: A file, gzipped if its name ends in `.gz`; or several.
+        on_bad: "raise" at a question that is not as SQuAD's are, or "skip" it.
+        skipped: Counts what is skipped, by default a report of its own.
 
     Attributes:
         report: What became of the answers in the latest pass.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: From iteration: a file is not JSON in SQuAD's format.
+        ValueError: `on_bad` is neither; from iteration: a file is not JSON in SQuAD's format, or as
+            a `BadLine` with the question's number, a question is not.
     """
 
-    def __init__(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]):
+    def __init__(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        on_bad: str = "raise",
+        skipped: BadLineReport | None = None,
+    ):
+        check_on_bad(on_bad)
         if isinstance(paths, str | os.PathLike):
             paths = [paths]
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"`paths` must be files that exist. Received: {path}")
+        self.on_bad = on_bad
+        self.skipped = BadLineReport() if skipped is None else skipped
         self.report = OffsetReport()
 
     def __iter__(self) -> Iterator[QuestionExample]:
         self.report.clear()
         for path in self.paths:
+            self.skipped.begin(str(path))
             for example in _questions(path):
+                if isinstance(example, BadQuestion):
+                    if self.on_bad == "raise":
+                        raise example
+                    self.skipped.add(example)
+                    continue
                 repaired = repair_offsets(example, self.report)
                 if repaired is not None:
                     yield repaired
@@ -213,7 +249,7 @@ def repair_offsets(example: QuestionExample, report: OffsetReport) -> QuestionEx
     return dataclasses.replace(example, answers=tuple(answers))
 
 
-def _questions(path: Path) -> Iterator[QuestionExample]:
+def _questions(path: Path) -> Iterator[QuestionExample | BadQuestion]:
     wrong = f"{path} must be JSON in SQuAD's format: data, paragraphs, context, qas."
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
@@ -222,6 +258,7 @@ def _questions(path: Path) -> Iterator[QuestionExample]:
         raise ValueError(f"{path} must be a whole gzip file.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(wrong) from error
+    number = 0
     for article in articles:
         try:
             rows = [
@@ -231,4 +268,10 @@ def _questions(path: Path) -> Iterator[QuestionExample]:
             ]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{wrong} Received: {article!r:.200}") from error
-        yield from map(QuestionExample.of, rows)
+        for row in rows:
+            number += 1
+            try:
+                yield QuestionExample.of(row)
+            except ValueError as error:
+                rule, _, received = str(error).partition(" Received: ")
+                yield BadQuestion(str(path), number, rule, received)

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from tflm.eval.metrics.classification import Accuracy
 from tflm.eval.metrics.labels import (
     Label,
     check_labels,
@@ -11,6 +12,7 @@ from tflm.eval.metrics.labels import (
     label_sets,
     predicted_indices,
 )
+from tflm.eval.metrics.precision_recall import F1
 
 LABELS = ("负面", "中性", "正面")
 
@@ -24,6 +26,15 @@ def test_labels_become_numbers_in_their_order():
 def test_labels_must_be_two_or_more_different_ones(labels):
     with pytest.raises(ValueError, match="two or more different labels. Received: labels="):
         check_labels(labels)
+
+
+def test_one_label_will_do_where_an_example_may_have_none():
+    assert check_labels(["toxic"], least=1) == ("toxic",)
+    with pytest.raises(ValueError, match="one or more different labels. Received: labels=.'a', 'a"):
+        check_labels(["a", "a"], least=1)
+    given, right = [["toxic"], [], ["toxic"], []], [["toxic"], [], [], ["toxic"]]
+    assert Accuracy(["toxic"], multi_label=True).score(given, right).value == 0.5
+    assert F1(["toxic"], multi_label=True).score(given, right).value == 0.5
 
 
 def test_labels_must_be_strings():

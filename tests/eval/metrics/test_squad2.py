@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tflm.eval.confidence import bootstrap
+from tflm.eval.metrics.cmrc import CmrcExactMatch, CmrcF1
 from tflm.eval.metrics.squad import SquadF1
 from tflm.eval.metrics.squad2 import Answer, Squad2ExactMatch, Squad2F1
 
@@ -134,6 +135,27 @@ def test_parts_are_concatenated_and_a_sum_is_refused():
 def test_scores_carry_the_threshold():
     signature = Squad2F1(threshold=0.25).score([Answer("Rome", 0.3)], [["Rome"]]).signature
     assert signature == "squad:2.0|case:lc|punct:no|articles:no|refs:max|no_answer>0.25"
+
+
+def test_chinese_answers_are_compared_as_cmrc_compares_them():
+    answers = [Answer("《红楼梦》", 0.1), Answer("曹雪芹写的", 0.2), Answer("没有", 0.9)]
+    references = [["红楼梦"], ["曹雪芹"], []]
+    exact, f1 = (
+        metric(language="zh", threshold=0.5).score(answers, references)
+        for metric in (Squad2ExactMatch, Squad2F1)
+    )
+    assert exact.value == pytest.approx(200 / 3) and exact.components["has_answer"] == 50
+    assert f1.components["has_answer"] == pytest.approx((100 + 75) / 2)
+    for score, metric in ((exact, CmrcExactMatch()), (f1, CmrcF1())):
+        assert score.components["no_answer"] == 100
+        assert score.components["has_answer"] == metric.score(answers[:2], references[:2]).value
+        own = metric.score(answers[:2], references[:2]).signature
+        assert score.signature == f"squad:2.0|{own}|no_answer>0.5"
+    english = Squad2F1(threshold=0.5).score(answers, references)
+    assert english.components["has_answer"] == 0  # one word, which is another
+    # Marks alone are the empty answer.
+    for metric in (Squad2ExactMatch(language="zh-CN"), Squad2F1(language="zh-CN")):
+        assert metric.score(["《》", "。", "x"], [[], ["，"], []]).value == pytest.approx(200 / 3)
 
 
 def test_an_answer_is_a_string_that_knows_its_probability():
