@@ -11,6 +11,8 @@ task("To be, or")
 """
 
 import dataclasses
+import os
+import pathlib
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +20,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tflm import checkpoints
+from tflm.checkpoints import ChatTemplate
 from tflm.data import PackedBatches
 from tflm.data.packing import special_id
 from tflm.eval import Likelihood
@@ -26,9 +30,10 @@ from tflm.export import TextGenerator
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.generation.stopping import stop_strings
 from tflm.models.base import Decoder
-from tflm.tasks.base import best_of
+from tflm.tasks.base import CONFIG_FILE, best_of
 from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.plain_text import PlainTextTask
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tokenizers import Tokenizer
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.optimizers import cosine_adamw
@@ -56,6 +61,8 @@ class CausalLM(PlainTextTask):
         limits: length limits of a continuation, in tokens; by default 256, or half of what the
             model takes. The rest of what it takes is room for the prompt, of which the last tokens
             are read where it is longer.
+        chat_template: how the checkpoint wants a conversation written, for `Chat`; `None` where it
+            does not say. It stays with what is trained from the checkpoint.
 
     Raises:
         TypeError: `model` is not a decoder.
@@ -73,6 +80,7 @@ class CausalLM(PlainTextTask):
         continuous: bool = False,
         strategy: Beam | Greedy | Sample | None = None,
         limits: Limits | None = None,
+        chat_template: ChatTemplate | None = None,
         **kwargs: Any,
     ):
         if not isinstance(model, Decoder):
@@ -85,6 +93,17 @@ class CausalLM(PlainTextTask):
         self.limits = limits or Limits(max_length=min(MAX_LENGTH, room // 2))
         self.max_source_length = self.room_for_prompt(self.limits)
         self.stop: tuple[str, ...] = ()
+        self.chat_template = chat_template
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | os.PathLike, revision: str | None = None, **kwargs: Any
+    ) -> "CausalLM":
+        """`Task.from_pretrained`, with the chat template of a public checkpoint."""
+        task: Any = super().from_pretrained(source, revision, **kwargs)
+        if not (pathlib.Path(source) / CONFIG_FILE).is_file():
+            task.chat_template = checkpoints.load_chat_template(source, revision)
+        return task
 
     def compile(
         self,
@@ -185,8 +204,8 @@ class CausalLM(PlainTextTask):
                 Python's generator, which `keras.utils.set_random_seed` seeds.
 
         Raises:
-            ValueError: the continuation may be as long as the model's positions, or a stop string
-                is empty.
+            ValueError: `prompts` is one text, the continuation may be as long as the model's
+                positions, or a stop string is empty.
         """
         limits = self._limits_of(limits, max_length)
         found = self.n_best(prompts, strategy=strategy, limits=limits, stop=stop, seed=seed)
@@ -222,10 +241,11 @@ class CausalLM(PlainTextTask):
                 autograph=False,
             )
         function = self._functions[strategy, limits, stop]
+        string_tensor("prompts", prompts)  # checked before they are put in order
         seeds = [seed + i for i in range(len(prompts))]
         found = _in_order_of_length(
             lambda texts, seeds: function(
-                tf.constant(texts, tf.string), tf.constant(seeds, tf.int64)
+                string_tensor("prompts", texts), tf.constant(seeds, tf.int64)
             ),
             prompts,
             seeds,
@@ -239,6 +259,9 @@ class CausalLM(PlainTextTask):
         Args:
             texts: of any length; what is longer than the model's positions is read in windows.
             contexts: what stands before each text and is not counted; nothing by default.
+
+        Raises:
+            ValueError: `texts` is one text, or there are not as many `contexts`.
         """
         return self.score_tokens(texts, contexts)["log_probability"]
 
@@ -257,10 +280,16 @@ class CausalLM(PlainTextTask):
                 input_signature=[tf.TensorSpec([None], tf.string)] * 2,
                 autograph=False,
             )
+        string_tensor("texts", texts)  # checked before they are put in order
         contexts = [""] * len(texts) if contexts is None else contexts
+        if len(contexts) != len(texts):
+            raise ValueError(
+                "`contexts` must be as many as `texts`. "
+                f"Received: {len(contexts)} contexts, {len(texts)} texts"
+            )
         return _in_order_of_length(
             lambda texts, contexts: self._functions["score"](
-                tf.constant(texts, tf.string), tf.constant(contexts, tf.string)
+                string_tensor("texts", texts), string_tensor("contexts", contexts)
             ),
             texts,
             contexts,
@@ -345,15 +374,22 @@ class CausalLM(PlainTextTask):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments besides model and tokenizer, as JSON holds them."""
+        template = self.chat_template
         return {
             "continuous": self.continuous,
+            "chat_template": None if template is None else dataclasses.asdict(template),
             **decoding_to_json(self.strategy, self.limits),
         }
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
-        return {"continuous": settings["continuous"], **decoding_from_json(settings)}
+        template = settings.get("chat_template")  # which older tasks have not
+        return {
+            "continuous": settings["continuous"],
+            "chat_template": None if template is None else ChatTemplate(**template),
+            **decoding_from_json(settings),
+        }
 
 
 def default_optimizer(

@@ -12,7 +12,7 @@ from tflm.tasks.causal_lm_recipes import RECIPES, CausalLMSettings
 from tflm.tasks.likelihood import likelihood_metrics, likelihood_report
 from tflm.tasks.plain_text_run import PlainTextRun
 from tflm.tasks.scored_data import ScoredData
-from tflm.tasks.starting import open_start, restarted
+from tflm.tasks.starting import chat_template_of, open_start, restarted
 from tflm.tokenizers import Tokenizer
 
 
@@ -36,8 +36,14 @@ class CausalLMRun(PlainTextRun):
         return restarted(found, rates, settings.dtype), tokenizer
 
     def task_of(self, model: Any, tokenizer: Tokenizer) -> CausalLM:
-        """Of documents, or of one continuous text."""
-        return CausalLM(model, tokenizer, continuous=self.settings.continuous)
+        """Of documents, or of a continuous text; with the chat template of what it starts from."""
+        start = self.settings.start
+        return CausalLM(
+            model,
+            tokenizer,
+            continuous=self.settings.continuous,
+            chat_template=chat_template_of(start) if start else None,
+        )
 
     @classmethod
     def open_split(

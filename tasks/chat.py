@@ -75,13 +75,14 @@ class Chat:
         own = template.stop if isinstance(template, RoleTemplate) else ()
         self.stop = stop_strings([*task.stop, *stop_strings(stop), *own])
         self._room = task.room_for_prompt(self.limits)
+        self._strategy = strategy
         self._stepper = task.stepper(strategy, self.limits)
-        self._reading = task.reading()
+        self._reading, self._read_before = task.reading(), 0
 
     @property
     def num_read(self) -> int:
         """Tokens that the network has read in all."""
-        return self._reading.num_read
+        return self._read_before + self._reading.num_read
 
     def send(self, text: str, seed: int | None = None) -> str:
         """The answer to what the user says, which both become part of the conversation.
@@ -113,6 +114,7 @@ class Chat:
         seed = random.getrandbits(31) if seed is None else seed
 
         def pieces() -> Iterator[str]:
+            self._follow_task()
             tokens = self._stepper.tokens(self._reading, prompt_ids, self.limits.max_length, seed)
             answer = []
             for piece in stripped(self.task.text_stream().pieces(tokens, prompt_ids, self.stop)):
@@ -122,6 +124,14 @@ class Chat:
             self.forgotten += dropped
 
         return pieces()
+
+    def _follow_task(self) -> None:
+        """Forgets what was computed if the task has been compiled since: it may have learned."""
+        stepper = self.task.stepper(self._strategy, self.limits)
+        if stepper is not self._stepper:
+            self._stepper = stepper
+            self._read_before = self.num_read
+            self._reading = self.task.reading()
 
     def _fitted(
         self, messages: list[dict[str, str]]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tflm.checkpoints import ChatTemplate
+from tflm.tasks.string_tensors import without_surrogates
 from tflm.tokenizers import Tokenizer
 from tflm.tokenizers.pieces import Pieces
 
@@ -148,6 +149,7 @@ class Prompts:
         Raises:
             ValueError: the template refuses the conversation.
         """
+        messages = [{**each, "content": without_surrogates(each["content"])} for each in messages]
         if not self._special:
             text = self._template.render(messages)
             return [*self._begin, *self._tokenizer.tokenize([text]).to_list()[0]]

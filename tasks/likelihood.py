@@ -16,6 +16,7 @@ from tflm.tasks.answering import model_name
 from tflm.tasks.base import Task
 from tflm.tasks.predictor import saved_model_directory, task_directory
 from tflm.tasks.served import is_address, open_served
+from tflm.tasks.string_tensors import string_tensor
 
 Likelihoods = Callable[[list[str]], list[Likelihood]]
 
@@ -144,7 +145,7 @@ def _from_saved_model(directory: pathlib.Path) -> Callable[[list[str]], list[dic
     def score(texts: list[str]) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
-            found = function(text=tf.constant(texts[start : start + _TEXTS_PER_CALL], tf.string))
+            found = function(text=string_tensor("texts", texts[start : start + _TEXTS_PER_CALL]))
             columns = {name: value.numpy().tolist() for name, value in found.items()}
             rows = zip(*columns.values(), strict=True)
             answers += [dict(zip(columns, row, strict=True)) for row in rows]

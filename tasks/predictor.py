@@ -14,6 +14,7 @@ from tflm.tasks.base import CONFIG_FILE, Task
 from tflm.tasks.input_rows import TEXT, Row, by_field, in_order
 from tflm.tasks.served import is_address, open_served
 from tflm.tasks.served_signature import served_signature
+from tflm.tasks.string_tensors import string_tensor
 
 Answers = Callable[[list[Any]], list[dict[str, Any]]]
 _ROWS_PER_CALL = 64
@@ -99,7 +100,7 @@ def _from_saved_model(directory: pathlib.Path) -> Predictor:
         found: list[dict[str, Any]] = []
         for start in range(0, len(rows), _ROWS_PER_CALL):
             columns = by_field(rows[start : start + _ROWS_PER_CALL], fields)
-            outputs = serve(**{name: tf.constant(texts) for name, texts in columns.items()})
+            outputs = serve(**{name: string_tensor(name, texts) for name, texts in columns.items()})
             values = {name: _plain(value) for name, value in outputs.items()}
             found += [
                 dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)

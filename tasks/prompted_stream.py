@@ -8,12 +8,14 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tflm.export.token_ids import encode_texts, padding_id, special_ids
 from tflm.generation import Greedy, Limits, Sample
 from tflm.generation.stepping import Reading, Stepper
 from tflm.tasks.prompted_decoder import PromptedDecoder
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tasks.text_stream import TextStream
 from tflm.tokenizers import Tokenizer
 
@@ -77,7 +79,7 @@ class PromptedStream:
         prompted = self._prompted
         ids, _, _ = encode_texts(
             self._tokenizer,
-            tf.constant([text]),
+            string_tensor("text", [text]),
             self._max_source_length,
             prompted.SOURCE_START,
             prompted.SOURCE_END,
@@ -86,7 +88,7 @@ class PromptedStream:
         if num_read == prompted.num_special:
             return
         if max_length_ratio is not None:
-            max_length = min(max_length, max(1, int(num_read * max_length_ratio)))
+            max_length = min(max_length, max(1, most_tokens(num_read, max_length_ratio)))
         step = self._after(ids)
         start = prompted.model.start(tf.ones((1, 1), tf.bool))
         reading = Reading(lambda: {**start, "step": step, "num_read": tf.constant(num_read)})
@@ -103,3 +105,8 @@ class PromptedStream:
     def _detokenized(self, read: list[int], written: list[int]) -> str:
         texts = self._tokenizer.detokenize(tf.ragged.constant([written], tf.int32))
         return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8").numpy()[0].decode()
+
+
+def most_tokens(num_read: int, max_length_ratio: float) -> int:
+    """The most tokens that a text may be answered with: in float32, as the graph computes it."""
+    return int(np.float32(num_read) * np.float32(max_length_ratio))

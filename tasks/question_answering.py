@@ -32,6 +32,7 @@ from tflm.models.base import Encoder
 from tflm.tasks.input_rows import QUESTION
 from tflm.tasks.plain_text import PlainTextTask
 from tflm.tasks.question_rows import Pair, QuestionRows, is_question, question_rows
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.passages import PassageReader
 from tflm.tokenizers.word_offsets import WordFinder
@@ -289,7 +290,7 @@ class QuestionAnswering(PlainTextTask):
         for start in range(0, len(order), _QUESTIONS_PER_CALL):
             chunk = order[start : start + _QUESTIONS_PER_CALL]
             sides = zip(*(texts[i] for i in chunk), strict=True)
-            strings = (tf.constant(side, tf.string) for side in sides)
+            strings = (string_tensor("texts", side) for side in sides)
             found = self._functions["answer"](*strings, threshold)
             columns = {name: value.numpy().tolist() for name, value in found.items()}
             columns["answer"] = [text.decode() for text in columns["answer"]]

@@ -33,6 +33,7 @@ from tflm.tasks.batch_stream import is_raw
 from tflm.tasks.input_rows import PAIR, TEXT
 from tflm.tasks.labelled_rows import LabelledRows, has_labels, texts_of
 from tflm.tasks.plain_text import PlainTextTask
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer
 from tflm.tokenizers.framing import Frame
 from tflm.training.label_losses import LabelCrossEntropy
@@ -385,7 +386,7 @@ class SentimentAnalysis(PlainTextTask):
         for start in range(0, len(order), _TEXTS_PER_CALL):
             chunk = order[start : start + _TEXTS_PER_CALL]
             sides = zip(*(rows[i] for i in chunk), strict=True)
-            found = self._functions["classify"](*(tf.constant(side, tf.string) for side in sides))
+            found = self._functions["classify"](*(string_tensor("texts", side) for side in sides))
             columns = {name: _plain(value) for name, value in found.items()}
             for row, i in enumerate(chunk):
                 answers[i] = {name: values[row] for name, values in columns.items()}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from tflm.models import EncoderDecoder
 from tflm.tasks.base import Task, best_of
 from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.network_sizes import configured
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
 from tflm.training.fused_adam import Adam
@@ -26,6 +28,7 @@ from tflm.training.optimizers import averaged
 from tflm.training.schedules import InverseSquareRoot
 
 _TEXTS_PER_CALL = 64
+_SIDES = ("sources", "targets")
 
 
 class SequenceToSequence(Task):
@@ -90,12 +93,14 @@ class SequenceToSequence(Task):
         self._check_vocabularies()
         self.strategy = strategy or self.STRATEGY
         self.limits = limits or self.default_limits()
-        self.max_source_length = max_source_length or self.default_source_length()
+        if max_source_length is None:
+            max_source_length = self.default_source_length()
+        self.max_source_length = max_source_length
+        self._check_source_length(max_source_length)
 
     def default_limits(self) -> Limits:
         """The class's limits, or shorter where the model takes fewer tokens."""
-        longest = self._at_most(self.LIMITS.max_length)
-        return dataclasses.replace(self.LIMITS, max_length=longest)
+        return dataclasses.replace(self.LIMITS, max_length=self._target_length())
 
     def default_source_length(self) -> int:
         """The class's `MAX_SOURCE_LENGTH`, or fewer tokens where the model takes fewer."""
@@ -113,6 +118,32 @@ class SequenceToSequence(Task):
     def _at_most(self, length: int) -> int:
         """A length, or fewer tokens where the model takes fewer."""
         return min(length, getattr(self.model.config, "max_length", None) or length)
+
+    def _target_length(self) -> int:
+        """The class's longest target, or fewer tokens where the model takes fewer."""
+        return self._at_most(self.LIMITS.max_length + self._num_forced()) - self._num_forced()
+
+    def _num_forced(self) -> int:
+        """Tokens that stand before a target, all but the first, which take positions too."""
+        is_pair = isinstance(self.model, EncoderDecoder)
+        return len(self.model.TARGET_START) - 1 if is_pair else 0
+
+    def _check_source_length(self, length: int) -> None:
+        """Whether an encoder can read sources of so many tokens."""
+        if not isinstance(self.model, EncoderDecoder):
+            return
+        frame = len(self.model.SOURCE_START) + len(self.model.SOURCE_END)
+        most = self._longest()
+        if length <= frame or (most is not None and length > most):
+            bound = "" if most is None else f", and at most the model's {most} positions"
+            raise ValueError(
+                f"`max_source_length` must be more than the {frame} special tokens of a source"
+                f"{bound}. Received: max_source_length={length}"
+            )
+
+    def _longest(self) -> int | None:
+        """The model's positions, `None` where they have no last one."""
+        return getattr(self.model, "longest", getattr(self.model.config, "max_length", None))
 
     def _check_vocabularies(self) -> None:
         config = self.model.config
@@ -215,7 +246,8 @@ class SequenceToSequence(Task):
         """Pairs -> batches; see `tflm.data.TranslationBatches` for the options.
 
         Raises:
-            ValueError: `examples` is a dataset of something else than pairs of strings.
+            ValueError: `examples` is a dataset of something else than pairs of strings, or lengths
+                are more than the model takes.
         """
         examples = self.examples(examples)
         if isinstance(examples, tf.data.Dataset):
@@ -227,7 +259,7 @@ class SequenceToSequence(Task):
                 )
             examples = StringPairs(examples)
         model = self.text_model
-        return TranslationBatches(
+        found = TranslationBatches(
             examples,
             self.source_tokenizer,
             self.target_tokenizer,
@@ -236,14 +268,28 @@ class SequenceToSequence(Task):
             target_start=special_ids(self.target_tokenizer, model.TARGET_START),
             **{**self.batch_limits(options.get("training", False)), **options},
         )
+        if found.max_source_length is not None:
+            self._check_source_length(found.max_source_length)
+        most, before = self._longest(), self._num_forced()
+        if options.get("training") and most is not None and found.max_length + before > most:
+            raise ValueError(
+                f"`max_length` must be at most {most - before}, for which the model has positions. "
+                f"Received: max_length={found.max_length}"
+            )
+        return found
 
     def batch_limits(self, training: bool) -> dict[str, Any]:
         """What the model's own limits say of `batches` where its caller says nothing."""
         longest = getattr(self.model.config, "max_length", None)
-        return {"max_length": self._at_most(self.LIMITS.max_length)} if training and longest else {}
+        return {"max_length": self._target_length()} if training and longest else {}
 
     def answer(
-        self, texts: list[str], *, strategy: Any = None, limits: Limits | None = None
+        self,
+        texts: list[str],
+        *,
+        strategy: Any = None,
+        limits: Limits | None = None,
+        seed: int | None = None,
     ) -> list[str]:
         """The best answer to each text.
 
@@ -251,21 +297,34 @@ class SequenceToSequence(Task):
             texts: sources, of any number.
             strategy: instead of the task's own.
             limits: instead of the task's own.
+            seed: of `Sample`: text number `i` gets `seed + i`. By default a new one, drawn from
+                Python's generator, which `keras.utils.set_random_seed` seeds.
+
+        Raises:
+            ValueError: `texts` is one text.
         """
-        return [best[0] for best in self.n_best(texts, strategy=strategy, limits=limits)["text"]]
+        found = self.n_best(texts, strategy=strategy, limits=limits, seed=seed)
+        return [best[0] for best in found["text"]]
 
     def answers(self, texts: list[str]) -> list[dict[str, Any]]:
         """`text`, `score` and `truncated` of each text's best answer."""
         return best_of(self.n_best(texts))
 
     def n_best(
-        self, texts: list[str], *, strategy: Any = None, limits: Limits | None = None
+        self,
+        texts: list[str],
+        *,
+        strategy: Any = None,
+        limits: Limits | None = None,
+        seed: int | None = None,
     ) -> dict[str, list[Any]]:
-        """Hypotheses of each text, as the exported `n_best` gives them.
+        """Hypotheses of each text, as the exported `n_best` gives them; arguments as of `answer`.
 
         Returns:
             `text` and `score`, a list per text, best first; `truncated`, a boolean per text.
         """
+        string_tensor("texts", texts)  # checked before they are put in order
+        seed = random.getrandbits(31) if seed is None else seed
         write = self._function(strategy or self.strategy, limits or self.limits)
         # Texts of like length together: short ones do not wait for long ones.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -274,7 +333,8 @@ class SequenceToSequence(Task):
         }
         for start in range(0, len(order), _TEXTS_PER_CALL):
             chunk = order[start : start + _TEXTS_PER_CALL]
-            found = write(tf.constant([texts[i] for i in chunk], tf.string))
+            seeds = tf.constant([seed + i for i in chunk], tf.int64)
+            found = write(string_tensor("texts", [texts[i] for i in chunk]), seeds)
             written = [[text.decode() for text in row] for row in found["text"].numpy()]
             scores = found["score"].numpy().tolist()
             truncated = found["truncated"].numpy().tolist()
@@ -289,8 +349,8 @@ class SequenceToSequence(Task):
         if key not in self._functions:
             module = self.text_to_text(strategy, limits)
             function = tf.function(
-                module.hypotheses,
-                input_signature=[tf.TensorSpec([None], tf.string)],
+                lambda texts, seed: module.hypotheses(texts, seed=seed),
+                input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)],
                 autograph=False,
             )
             self._functions[key] = function
@@ -330,12 +390,26 @@ class SequenceToSequence(Task):
         return type(self)(model, self.source_tokenizer, self.target_tokenizer, **options)
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """The log-probability of each target given its source, end token included."""
-        module = self.text_to_text()
+        """The log-probability of each target given its source, end token included.
+
+        A target may be longer than what the task writes; a source is read as far as it is in use.
+
+        Raises:
+            ValueError: a target is longer than the model's positions.
+        """
+        sides = [string_tensor(name, [pair[i] for pair in pairs]) for i, name in enumerate(_SIDES)]
+        lengths = self.target_tokenizer.tokenize(sides[1]).row_lengths().numpy() + 1  # the end
+        longest, most, before = int(lengths.max(initial=1)), self._longest(), self._num_forced()
+        if most is not None and longest + before > most:
+            raise ValueError(
+                f"`pairs` must have targets of at most {most - before} tokens, for which the model "
+                f"has positions. Received: one of {longest} tokens, its end included"
+            )
+        length = max(self.limits.max_length, longest)
+        module = self.text_to_text(limits=dataclasses.replace(self.limits, max_length=length))
         scores: list[float] = []
         for start in range(0, len(pairs), _TEXTS_PER_CALL):
-            chunk = pairs[start : start + _TEXTS_PER_CALL]
-            sources, targets = (tf.constant([pair[i] for pair in chunk]) for i in (0, 1))
+            sources, targets = (side[start : start + _TEXTS_PER_CALL] for side in sides)
             scores += module.log_probability(sources, targets)["log_probability"].numpy().tolist()
         return scores
 

@@ -55,6 +55,21 @@ def open_start(
     return model, found
 
 
+def chat_template_of(start: str | os.PathLike[str]) -> checkpoints.ChatTemplate | None:
+    """How what `open_start` opens wants a conversation written; `None` where it does not say.
+
+    Raises:
+        FileNotFoundError: there is nothing there.
+    """
+    path = pathlib.Path(start)
+    if (
+        any((path / name).is_file() for name in checkpoints.CONFIG_FILES)
+        and not (path / CONFIG_FILE).is_file()
+    ):
+        return checkpoints.load_chat_template(path)
+    return getattr(Task.from_pretrained(task_directory(path, "start")), "chat_template", None)
+
+
 def changed(config: Any, changes: Mapping[str, Any]) -> Any:
     """A network's config with other values in the fields that it has.
 

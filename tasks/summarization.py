@@ -161,7 +161,7 @@ class Summarization(SequenceToSequence):
     ) -> Iterator[str]:
         """Gives a decoder's summary of a text in pieces, each as soon as it is written.
 
-        Joined, they are what the task answers with the same strategy and limits. A piece is whole
+        Joined, they are what the task answers to the same arguments. A piece is whole
         characters. Nothing is computed before a piece is asked for.
 
         Args:

@@ -12,22 +12,19 @@ for piece in task.stream("Question: 公园大吗？\nAnswer:"):
 
 import dataclasses
 import os
-import pathlib
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tflm import checkpoints
-from tflm.checkpoints import ChatTemplate
 from tflm.export import TextGenerator
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.generation.stepping import Reading, Stepper
 from tflm.generation.stopping import stop_strings
 from tflm.models.base import Decoder
-from tflm.tasks.base import CONFIG_FILE
 from tflm.tasks.causal_lm import CausalLM
+from tflm.tasks.string_tensors import string_tensor
 from tflm.tasks.text_stream import TextStream
 from tflm.tokenizers import Tokenizer
 
@@ -40,9 +37,7 @@ class TextGeneration(CausalLM):
         tokenizer: its tokenizer.
         stop: strings that end what is written and are cut off, in the exported SavedModel too; one
             or several. They may go over several tokens, and begin and end inside them.
-        chat_template: how the checkpoint wants a conversation written, for `Chat`; `None` where it
-            does not say.
-        **kwargs: as for `CausalLM`: `strategy`, `limits`, `continuous`.
+        **kwargs: as for `CausalLM`: `strategy`, `limits`, `continuous`, `chat_template`.
 
     Raises:
         TypeError: `model` is not a decoder.
@@ -55,13 +50,10 @@ class TextGeneration(CausalLM):
         tokenizer: Tokenizer,
         *,
         stop: str | Sequence[str] = (),
-        chat_template: ChatTemplate | None = None,
         **kwargs: Any,
     ):
         super().__init__(model, tokenizer, **kwargs)
         self.stop = stop_strings(stop)
-        self.chat_template = chat_template
-        self._steppers: dict[Any, Stepper] = {}
         self._text_stream: TextStream | None = None
 
     @classmethod
@@ -95,8 +87,6 @@ class TextGeneration(CausalLM):
         if isinstance(task, cls) and not changes:
             return task
         saved = type(task).from_settings(task.settings())
-        if not (pathlib.Path(source) / CONFIG_FILE).is_file():
-            saved["chat_template"] = checkpoints.load_chat_template(source, revision)
         return cls(task.model, task.tokenizer, **{**saved, **changes})
 
     def stream(
@@ -134,7 +124,7 @@ class TextGeneration(CausalLM):
         seed = random.getrandbits(31) if seed is None else seed
 
         def pieces() -> Iterator[str]:
-            prompt_ids = module.prompts(tf.constant([prompt]))[0].to_list()[0]
+            prompt_ids = module.prompts(string_tensor("prompt", [prompt]))[0].to_list()[0]
             tokens = stepper.tokens(self.reading(), prompt_ids, length, seed)
             yield from self.text_stream().pieces(tokens, prompt_ids[1:], stop)
 
@@ -145,23 +135,24 @@ class TextGeneration(CausalLM):
         return Reading(lambda: self.model.start(tf.ones((1, 1), tf.bool), self.context_length))
 
     def stepper(self, strategy: Any = None, limits: Limits | None = None) -> Stepper:
-        """What decodes a token at a time; one for all lengths.
+        """What decodes a token at a time; one for all lengths, until the task is compiled anew.
 
         Raises:
             ValueError: the strategy is a `Beam`.
         """
         strategy, limits = strategy or self.strategy, limits or self.limits
-        key = strategy, dataclasses.replace(limits, max_length=max(1, limits.min_length))
-        if key not in self._steppers:
+        shortest = dataclasses.replace(limits, max_length=max(1, limits.min_length))
+        key = "stepper", strategy, shortest
+        if key not in self._functions:
             module = self.text_generator(strategy, limits, stop=())
-            self._steppers[key] = Stepper(
+            self._functions[key] = Stepper(
                 module.decode,
                 strategy=strategy,
                 limits=limits,
                 eos_id=module.end_id,
                 pad_id=module.pad_id,
             )
-        return self._steppers[key]
+        return self._functions[key]
 
     def text_stream(self) -> TextStream:
         """What makes text of tokens as they come."""
@@ -172,22 +163,12 @@ class TextGeneration(CausalLM):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments besides model and tokenizer, as JSON holds them."""
-        template = self.chat_template
-        return {
-            **super().settings(),
-            "stop": list(self.stop),
-            "chat_template": None if template is None else dataclasses.asdict(template),
-        }
+        return {**super().settings(), "stop": list(self.stop)}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `settings`."""
-        template = settings["chat_template"]
-        return {
-            **super().from_settings(settings),
-            "stop": settings["stop"],
-            "chat_template": None if template is None else ChatTemplate(**template),
-        }
+        return {**super().from_settings(settings), "stop": settings["stop"]}
 
 
 def _continuation_of(module: TextGenerator) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-BOS, EOS, PAD = 2, 3, 0
+BOS, EOS = 2, 3
 TABLE_ROWS, MAX_POSITIONS = 509, 32
 
 
@@ -76,7 +76,7 @@ class Reference:
         """[(log-probability, token)] of what may follow, by token."""
         limits, history = self.limits, self.prompt + text
         logits = self.logits_of(history).copy()
-        for token in set(history) - {PAD, EOS}:
+        for token in set(history) - {EOS}:
             factor = limits.repetition_penalty
             logits[token] = logits[token] / factor if logits[token] > 0 else logits[token] * factor
         log_probs = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
@@ -87,7 +87,7 @@ class Reference:
         if size:
             grams = [tuple(history[i : i + size]) for i in range(len(history) - size + 1)]
             after = tuple(history[len(history) - size + 1 :]) if size > 1 else ()
-            blocked |= {gram[-1] for gram in grams if gram[:-1] == after} - {PAD, EOS}
+            blocked |= {gram[-1] for gram in grams if gram[:-1] == after} - {EOS}
         return [(value, token) for token, value in enumerate(log_probs) if token not in blocked]
 
     def hypothesis(self, log_prob, text):

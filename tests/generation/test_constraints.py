@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tflm.generation import Limits
 from tflm.generation.constraints import (
+    NO_TOKEN,
     block_repeated_ngrams,
     block_tokens,
     penalize_repetition,
@@ -59,6 +60,24 @@ def test_eos_is_blocked_while_it_would_come_before_the_least_length():
         found = block_tokens(logits, (), tf.constant(step), min_length=3, eos_id=3).numpy()
         assert np.isneginf(found[:, 3]).all() == blocked
         np.testing.assert_array_equal(found[:, :3], logits[:, :3])
+
+
+def test_nothing_is_blocked_where_nothing_ends_a_text():
+    logits = tf.constant([[0.5, 1.5, 2.5]])
+    found = block_tokens(logits, (1,), tf.constant(1), min_length=3, eos_id=-1).numpy()
+    np.testing.assert_array_equal(found, [[0.5, -np.inf, 2.5]])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("padding", [1, 2, 5])
+def test_padding_is_part_of_no_ngram(size, padding):
+    logits, history = random_case(size + 7 * padding, 6)
+    padded = np.pad(history, [[0, 0], [padding, 0]], constant_values=NO_TOKEN)
+    found, expected = (
+        block_repeated_ngrams(tf.constant(logits), tf.constant(each), size)
+        for each in (padded, history)
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_nothing_is_added_to_the_graph_when_a_constraint_is_off():

@@ -205,6 +205,33 @@ def test_the_prompt_runs_once_per_sentence_and_memory_is_never_expanded(model):
     ]
 
 
+@by_strategy
+def test_padding_with_a_token_that_texts_have_limits_nothing(model, name):
+    memory, prompt_ids = inputs_of(2, prompt=4, seed=5)
+    prompt_ids = tf.concat([prompt_ids[:1], [[0, 0, BOS, 6]]], axis=0)
+    token = 6  # what is left of the prompt's beginning, and a word as any other
+    padded = tf.concat([prompt_ids[:1], [[token, token, BOS, 6]]], axis=0)
+    mask = tf.constant([[True] * 4, [False, False, True, True]])
+
+    def decode(token_ids, cache, index):
+        # What is padding is not looked at: here by being what it always is.
+        if token_ids.shape[1] == 4:
+            token_ids = tf.where(mask, token_ids, 0)
+        logits, cache = model.decode(token_ids, cache, index)
+        return logits + 90.0 * tf.one_hot(token, tf.shape(logits)[-1]), cache
+
+    limits = Limits(7, no_repeat_ngram_size=2, repetition_penalty=1.4)
+    options = {"strategy": STRATEGIES[name], "limits": limits, "eos_id": EOS, "seed": [3, 5]}
+    found = [
+        generate(decode, model.start(memory), ids, pad_id=pad_id, prompt_mask=mask, **options)
+        for ids, pad_id in ((padded, token), (prompt_ids, PAD))
+    ]
+    np.testing.assert_array_equal(found[0].lengths, found[1].lengths)
+    np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-5)
+    counted = generate(decode, model.start(memory), padded, pad_id=token, **options)
+    assert np.abs(counted.scores - found[0].scores)[1].max() > 1e-3
+
+
 def test_a_graph_sees_that_a_step_is_one_token_wide(model):
     memory, _ = inputs_of(3)
     widths = []

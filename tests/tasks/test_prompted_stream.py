@@ -1,9 +1,11 @@
 import keras
 import pytest
+import tensorflow as tf
 
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models import ARCHITECTURES
 from tflm.tasks import Summarization
+from tflm.tasks.prompted_stream import most_tokens
 from tflm.tokenizers import SentencePieceTokenizer
 
 TEXTS = ["Anna wants tea", "张三 喝茶", "", "tea 喝茶 " * 30]
@@ -41,6 +43,23 @@ def test_a_short_text_gets_a_short_answer(task):
     short = list(stream.pieces(TEXTS[0], 11, 4.5 / read, 0))
     assert short == list(stream.pieces(TEXTS[0], 4, None, 0))
     assert len("".join(short)) < len(whole)
+
+
+def test_lengths_are_rounded_as_the_graph_rounds_them(task):
+    sizes = range(1, 400)
+    differ = 0
+    for ratio in (0.13, 0.29, 0.35, 0.58, 1.9):
+        module = Summarization(
+            task.model,
+            task.source_tokenizer,
+            max_source_length=37,
+            limits=LIMITS,
+            max_length_ratio=ratio,
+        ).text_to_text()
+        expected = module._max_lengths(tf.sequence_mask(list(sizes))).numpy().tolist()
+        assert [most_tokens(size, ratio) for size in sizes] == expected
+        differ += sum(int(size * ratio) != most_tokens(size, ratio) for size in sizes)
+    assert differ > 3  # in float64
 
 
 def test_a_seed_repeats_what_was_drawn(task):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tflm.data import DatasetRows, TsvFile
 from tflm.eval import BLEU, GenerateAndScore
 from tflm.generation import Beam, Greedy, Limits, Sample
+from tflm.models.bart import Bart, Config
 from tflm.tasks import Task, Translation
 from tflm.tasks.sequence_to_sequence import StringPairs, default_optimizer
 from tflm.tokenizers import SentencePieceTokenizer
@@ -343,8 +344,17 @@ def test_hypotheses_come_best_first(trained_task):
 def test_strategies_and_limits_are_arguments(trained_task):
     greedy = trained_task(SENTENCES, strategy=Greedy())
     wild = Sample(temperature=3.0)
-    assert trained_task(SENTENCES, strategy=wild) == trained_task(SENTENCES, strategy=wild)
-    assert trained_task(SENTENCES, strategy=wild) != greedy
+    drawn = trained_task(SENTENCES, strategy=wild, seed=7)
+    assert drawn == trained_task(SENTENCES, strategy=wild, seed=7) != greedy
+    assert drawn != trained_task(SENTENCES, strategy=wild, seed=70)
+    # A text's own number is its seed, whatever stands beside it.
+    for i, sentence in enumerate(SENTENCES):
+        assert trained_task([sentence], strategy=wild, seed=7 + i) == [drawn[i]]
+    assert trained_task(SENTENCES, strategy=wild) != trained_task(SENTENCES, strategy=wild)
+    keras.utils.set_random_seed(3)
+    again = trained_task(SENTENCES, strategy=wild)
+    keras.utils.set_random_seed(3)
+    assert trained_task(SENTENCES, strategy=wild) == again
     limits = Limits(max_length=2)
     short = trained_task.n_best(["one two three four five"], strategy=Greedy(), limits=limits)
     assert short["truncated"] == [True]
@@ -377,6 +387,60 @@ def test_a_score_is_the_sum_of_the_models_log_probabilities(trained_task, toy_pa
         log_probabilities = log_softmax(np.asarray(trained_task.model(inputs))[0])  # (T, V)
         expected.append(log_probabilities[np.arange(len(labels)), labels].sum())
     np.testing.assert_allclose(trained_task.score(pairs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_target_longer_than_what_is_written_is_scored_to_its_end(trained_task, make_task):
+    short = make_task(seed=3, limits=Limits(max_length=3))
+    pairs = [("one", "eins zwei drei vier fünf"), ("one", "eins zwei drei vier fünf sechs")]
+    long = Translation(short.model, short.source_tokenizer, limits=Limits(max_length=200))
+    np.testing.assert_allclose(short.score(pairs), long.score(pairs), rtol=1e-5)
+    assert short.score(pairs)[0] != short.score(pairs)[1]
+    assert short.score([]) == []
+
+
+@pytest.fixture(scope="module")
+def bart(trained_task):
+    """A task whose network has 24 positions on each side."""
+    tokenizer = trained_task.source_tokenizer
+    sizes = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3, "max_length": 24}
+    config = Config(tokenizer.vocab_size, **sizes, num_encoder_layers=1, num_decoder_layers=1)
+    return Translation(Bart(config), tokenizer, strategy=Greedy())
+
+
+def test_what_a_network_has_no_positions_for_is_refused(bart, trained_task):
+    # A target stands behind two tokens, of which the second takes a position from it.
+    assert (bart.max_source_length, bart.limits.max_length) == (24, 23)
+    longest = Limits(max_length=23, min_length=23)
+    assert bart.n_best(["one two"], limits=longest)["truncated"] == [True]
+    with pytest.raises(ValueError, match="`max_length` must be at most the config's 24"):
+        bart(["one two"], limits=Limits(max_length=24))
+    for length in (25, 2, 0):  # two special tokens stand around a source
+        with pytest.raises(
+            ValueError, match=f"more than the 2 special tokens.*24 positions.*length={length}"
+        ):
+            Translation(bart.model, bart.source_tokenizer, max_source_length=length)
+    least = Translation(bart.model, bart.source_tokenizer, max_source_length=3, strategy=Greedy())
+    assert len(least(["one two three four " * 9])) == 1
+    with pytest.raises(ValueError, match="`max_source_length` must be .* max_source_l.*=0"):
+        Translation(trained_task.model, trained_task.source_tokenizer, max_source_length=0)
+    with pytest.raises(ValueError, match="`max_length` must be at most 23, for which the model ha"):
+        bart.batches([("a", "b")], training=True, max_length=24)
+    with pytest.raises(ValueError, match="and at most the model's 24 positions. Received: max_so"):
+        bart.batches([("a", "b")], training=False, max_source_length=25)
+    with pytest.raises(ValueError, match="targets of at most 23 tokens, .* one of .* tokens, its"):
+        bart.score([("one", "one two three " * 9)])
+
+
+def test_half_an_emoji_spoils_neither_its_text_nor_the_others(trained_task):
+    half = json.loads('"one \\udc00"')
+    assert trained_task([half, "two"]) == trained_task(["one \ufffd", "two"])
+    assert trained_task.score([(half, half)]) == trained_task.score([("one \ufffd", "one \ufffd")])
+
+
+def test_one_text_is_no_list(trained_task):
+    for call in (trained_task.answer, trained_task.n_best, trained_task.answers):
+        with pytest.raises(ValueError, match="`texts` must be a list of texts. Received: 'one'"):
+            call("one")
 
 
 def test_a_hypothesis_is_scored_as_it_was_found(trained_task):
@@ -442,7 +506,7 @@ def test_two_vocabularies_survive_both_ways_of_saving(chinese_task, tmp_path):
         assert task.max_source_length == 33
         assert not task.compiled
         same_variables(task.model.weights, chinese_task.model.weights)
-    assert loaded[1](sources) == chinese_task(sources)
+    assert loaded[1](sources, seed=4) == chinese_task(sources, seed=4)
 
 
 def test_a_saved_directory_gives_equal_answers(saved_task, trained_task):

@@ -6,11 +6,12 @@ import pytest
 from rich.console import Console
 
 from tflm import checkpoints, models
+from tflm.checkpoints import ChatTemplate
 from tflm.models.base import Decoder, Encoder, EncoderDecoder
 from tflm.tasks import CausalLM, MaskedLM, SpanDenoising, Translation
 from tflm.tasks.causal_lm_recipes import CausalLMSettings
 from tflm.tasks.causal_lm_run import CausalLMRun
-from tflm.tasks.starting import changed, open_start, restarted
+from tflm.tasks.starting import changed, chat_template_of, open_start, restarted
 from tflm.tasks.translation_recipes import TranslationSettings
 from tflm.tasks.translation_run import TranslationRun
 from tflm.tokenizers import SentencePieceTokenizer
@@ -116,6 +117,19 @@ def test_a_translation_starts_from_restored_spans(places, tmp_path):
     assert task.optimizer.gradient_accumulation_steps == 3
     assert run.monitor == ("val_bleu", "max")
     assert not (tmp_path / "tokenizer").exists()
+
+
+def test_a_language_model_keeps_the_chat_template_of_what_it_starts_from(places, tmp_path):
+    template = ChatTemplate("{{ messages[0].content }}")
+    task = CausalLM.from_pretrained(places["causal"])
+    CausalLM(task.model, task.tokenizer, chat_template=template).save_pretrained(tmp_path / "own")
+    assert chat_template_of(tmp_path / "own") == template
+    for name in ("causal", "converted", "spans"):
+        assert chat_template_of(places[name]) is None
+    settings = CausalLMSettings(start=str(tmp_path / "own"), dtype="float32", epochs=1)
+    data = {"train": [(text,) for text, _ in PAIRS]}
+    run = CausalLMRun(tmp_path / "run", data, settings, Console(file=io.StringIO()))
+    assert run.new_task().chat_template == template
 
 
 def test_a_language_model_starts_from_a_checkpoint(places, tmp_path):

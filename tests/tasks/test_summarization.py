@@ -108,18 +108,32 @@ def test_lengths_are_kept(make, task):
 def test_no_three_tokens_are_written_twice(make):
     task = make(strategy=Greedy())  # untrained, it says one thing over and over
     assert task.limits == Limits(max_length=128, no_repeat_ngram_size=3)
-    ids = task.text_to_text().target_tokenizer.tokenize([task("Anna: tea")]).to_list()[0]
-    repeated = task("Anna: tea", limits=Limits(max_length=128))
-    assert len(ids) > 20 and task("Anna: tea") != repeated
+    module = task.text_to_text()
+
+    def written(limits):
+        module.limits = limits
+        source = module._read(tf.constant(["Anna: tea"]))
+        cache = module._begin(source.token_ids, source.padding_mask)
+        return module._generate(source, cache, Greedy()).token_ids[0, 0].numpy().tolist()
+
+    def trigrams(ids):
+        return list(zip(ids, ids[1:], ids[2:], strict=False))
+
+    free, held = trigrams(written(Limits(max_length=128))), trigrams(written(task.limits))
+    assert len(held) > 20
+    assert len(set(free)) < len(free) and len(set(held)) == len(held)
 
 
-def test_a_coverage_penalty_changes_what_a_beam_prefers(task):
-    text = dialogues(1, seed=14)[0][0]
+def test_a_coverage_penalty_changes_what_a_beam_prefers(make):
+    task = make(strategy=Beam(3), max_source_length=40)  # untrained, it attends again and again
+    texts = [text for text, _ in dialogues(4, seed=14)]
     free, held = (
-        task.n_best([text], limits=Limits(max_length=20, coverage_penalty=penalty))
+        task.n_best(texts, limits=Limits(max_length=12, coverage_penalty=penalty))
         for penalty in (0.0, 5.0)
     )
-    assert free["score"][0][0] > held["score"][0][0]
+    for (before, *_), (after, *_) in zip(free["score"], held["score"], strict=True):
+        assert before > after
+    assert [best[0] for best in free["text"]] != [best[0] for best in held["text"]]
 
 
 def test_long_texts_are_cut_in_training_and_not_dropped(task, pairs):

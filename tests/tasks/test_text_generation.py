@@ -14,7 +14,11 @@ from tflm.export import save
 from tflm.generation import Beam, Greedy, Limits, Sample
 from tflm.models.gpt2 import GPT2, Config
 from tflm.tasks import CausalLM, Task, TextGeneration
+from tflm.tasks.chat import Chat
+from tflm.tasks.chat_template import CHINESE, RoleTemplate
+from tflm.tasks.starting import chat_template_of
 from tflm.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+from tflm.training.lora import add_lora, lora_layers
 
 LINES = ["the cat sat on the mat.\n", "公园很大。\n我喝茶。", "one two three four 😀"] * 9
 PROMPTS = ["the", "", "公园", "one two three four one two three"]
@@ -125,6 +129,61 @@ def test_a_stream_joins_to_what_is_generated(either, stop, strategy):
             assert all(pieces)
 
 
+def test_what_learns_after_a_stream_is_streamed_as_it_is_generated(pieces_task):
+    keras.utils.set_random_seed(2)
+    task = make(pieces_task.tokenizer, strategy=Greedy())
+    bare = {role: "{content}" for role in ("system", "user", "assistant")}
+    options = {"template": RoleTemplate(turns=bare, reply="\n", stop=()), "limits": Limits(3)}
+    before, chat = "".join(task.stream("the")), Chat(task, **options)
+    said = chat.send("the")
+    add_lora(task.model, rank=2)
+    task.compile()
+    for layer in lora_layers(task.model):
+        layer.lora_kernel_b.assign(keras.random.normal(layer.lora_kernel_b.shape, seed=1))
+    now = "".join(task.stream("the"))
+    assert [now] == task.generate(["the"]) != [before]
+    again = Chat(task, **options)
+    again.messages = list(chat.messages)
+    read = chat.num_read
+    assert chat.send("我") == again.send("我")
+    assert chat.num_read == read + again.num_read
+    assert Chat(task, **options).send("the") != said
+
+
+def test_a_row_is_answered_as_if_alone_where_padding_is_a_token_of_texts():
+    # Of a tokenizer without special tokens a line break fills rows, and begins texts.
+    tokenizer = BytePairTokenizer.train(LINES, 270, roles={})
+    limits = Limits(12, min_length=5, no_repeat_ngram_size=2, repetition_penalty=1.6)
+    task = make(tokenizer, continuous=True, strategy=Greedy())
+    prompts = ["a\n\n", "the", "one two three four one two three four five", "\n"]
+    together = task.generate(prompts, limits=limits)
+    for prompt, expected in zip(prompts, together, strict=True):
+        assert task.generate([prompt], limits=limits) == [expected]
+        assert "".join(task.stream(prompt, limits=limits)) == expected
+    assert task.generate(prompts, limits=Limits(12)) != together
+
+
+def test_half_an_emoji_spoils_neither_its_text_nor_the_others(task):
+    half = json.loads('"\\ud83d the"')
+    expected = task.generate(["\ufffd the", "公园"])
+    assert task.generate([half, "公园"]) == expected
+    assert "".join(task.stream(half)) == expected[0]
+    whole, cut = (Chat(task, template=CHINESE, limits=Limits(3)) for _ in range(2))
+    assert cut.send(half) == whole.send("\ufffd the")
+    assert task.score([half], [half]) == task.score(["\ufffd the"], ["\ufffd the"])
+
+
+def test_one_text_is_no_list(task):
+    for call in (task.generate, task.n_best):
+        with pytest.raises(ValueError, match="`prompts` must be a list of texts. Received: 'the'"):
+            call("the")
+    with pytest.raises(ValueError, match="`texts` must be a list of texts. Received: 'the'"):
+        task.score("the")
+    for contexts in (["x", "y"], []):
+        with pytest.raises(ValueError, match=f"as many as `texts`. .* {len(contexts)} contexts, 1"):
+            task.score(["a"], contexts)
+
+
 def test_a_stream_without_a_seed_is_another_each_time(task):
     def text(seed):
         return "".join(task.stream("the", strategy=HOT, seed=seed))
@@ -148,7 +207,7 @@ def test_the_first_piece_costs_the_same_whatever_the_length_asked_for(task, monk
 
     monkeypatch.setattr(cls, "decode", traced)
     monkeypatch.setattr(task, "reading", noted)
-    monkeypatch.setattr(task, "_steppers", {})
+    monkeypatch.setattr(task, "_functions", {})
     found = set()
     for length in (3, 8, 40):
         stream = task.stream("one two", max_length=length)
@@ -267,6 +326,17 @@ def test_a_public_checkpoint_brings_its_chat_template(task, tmp_path):
     assert opened.chat_template == ChatTemplate(TEMPLATE.source, tokens)
     opened.save_pretrained(tmp_path / "saved")
     assert Task.from_pretrained(tmp_path / "saved").chat_template == opened.chat_template
+    # What is trained from it keeps it.
+    learner = CausalLM.from_pretrained(tmp_path)
+    learner.save_pretrained(tmp_path / "learned")
+    for cls in (CausalLM, TextGeneration):
+        assert cls.from_pretrained(tmp_path / "learned").chat_template == opened.chat_template
+    for start in (tmp_path, tmp_path / "saved", tmp_path / "learned"):
+        assert chat_template_of(start) == opened.chat_template
+    older = json.loads((tmp_path / "learned" / "task.json").read_text("utf-8"))
+    del older["settings"]["chat_template"]
+    (tmp_path / "learned" / "task.json").write_text(json.dumps(older), "utf-8")
+    assert chat_template_of(tmp_path / "learned") is None
 
 
 @pytest.mark.slow

@@ -140,7 +140,8 @@ class EncoderDecoderModule(ServedModule):
     def _begin(self, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         """The cache before the first token."""
         memory = self._encode(token_ids, padding_mask)  # (B, S, D)
-        return self._start(memory, padding_mask, self.limits.max_length, token_ids)
+        most = self.limits.max_length + len(self._target_start) - 1
+        return self._start(memory, padding_mask, most, token_ids)
 
     def _generate(
         self,

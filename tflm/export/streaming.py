@@ -121,10 +121,11 @@ class Stream:
             max_length: tokens that each may be followed by, int32 `(B,)`.
             found: which texts something can be written for, boolean `(B,)`.
         """
-        request = self._request(prompt_ids, max_length)
+        missing = tf.shape(prompt_ids)[1] - lengths  # (B,)
+        is_token = tf.range(tf.shape(prompt_ids)[1])[None] >= missing[:, None]  # (B, P)
+        request = self._request(prompt_ids, max_length, is_token)
         steps = Steps(self._decode, cache, Greedy(), self._limits, request, self._blocked_ids)
         history, step, state = steps.first(Greedy().start(request))
-        missing = tf.shape(prompt_ids)[1] - lengths  # (B,)
         step = tf.nest.map_structure(
             lambda each: moved_left(each, missing) if grows(each) else each, step
         )
@@ -236,9 +237,15 @@ class Stream:
         history, step, state = steps.next(written + 1, history, step, Greedy().start(request))
         return [history[:, -1], state["lengths"], state["done"], *tf.nest.flatten(step)]
 
-    def _request(self, prompt_ids: Any, max_length: Any) -> Request:
+    def _request(self, prompt_ids: Any, max_length: Any, is_token: Any = None) -> Request:
         return Request(
-            prompt_ids, max_length, self._limits.max_length, self._end_id, self._pad_id, None
+            prompt_ids,
+            max_length,
+            self._limits.max_length,
+            self._end_id,
+            self._pad_id,
+            seed=None,
+            prompt_mask=is_token,
         )
 
     def _written(self, state: dict[str, Any], before: Any) -> tuple[Any, Any]:

@@ -145,6 +145,7 @@ class TextGenerator(ServedModule):
             pad_id=self.pad_id,
             seed=seed,
             max_lengths=max_lengths,
+            prompt_mask=padding_mask,
             stop=self._stop,
             stop_states=None if self._stop is None else self._stop.start(prompts[:, 1:]),
         )

@@ -28,12 +28,13 @@ class TextToText(EncoderDecoderModule):
 
     OFFERED: ClassVar[tuple[str, ...]] = ("serving_default", "n_best", "score", "tokenize", "embed")
 
-    def hypotheses(self, texts: Any, strategy: Any = None) -> dict[str, Any]:
+    def hypotheses(self, texts: Any, strategy: Any = None, seed: Any = None) -> dict[str, Any]:
         """Strings `(B,)` -> the best hypotheses of each.
 
         Args:
             texts: strings `(B,)`.
             strategy: instead of the module's own.
+            seed: for `Sample`, integers `(B,)`, one for each text; by default the module's.
 
         Returns:
             `text` string `(B, n)` and `score` float32 `(B, n)`, best first; `truncated` boolean
@@ -41,9 +42,12 @@ class TextToText(EncoderDecoderModule):
             the maximum length without ending.
         """
         count, texts = one_at_least(texts)
+        if seed is not None:
+            seed = one_at_least(seed)[1]
         source = self._read(texts)
         cache = self._begin(source.token_ids, source.padding_mask)
-        found = self._texts(source, self._generate(source, cache, strategy or self.strategy))
+        generated = self._generate(source, cache, strategy or self.strategy, seed=seed)
+        found = self._texts(source, generated)
         return {name: value[:count] for name, value in found.items()}
 
     def log_probability(self, sources: Any, targets: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from tflm.generation.protocol import Tensor
 
+NO_TOKEN = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -89,7 +91,7 @@ def block_repeated_ngrams(
 
     Args:
         logits: (N, V) float32.
-        history: (N, t) int32.
+        history: (N, t) int32; `NO_TOKEN` in the place of padding.
         size: n; 0 blocks nothing, 1 blocks every token of the history.
         exempt: Ids that are never blocked.
 
@@ -102,13 +104,13 @@ def block_repeated_ngrams(
     num_grams = tf.maximum(length - size + 1, 0)
     last = history[:, tf.maximum(length - size + 1, 0) :]  # (N, n - 1), what the token would follow
     completes = history[:, length - num_grams :]  # (N, g), the last token of every n-gram
-    repeats = tf.logical_not(_is_any_of(completes, exempt))
+    repeats = tf.logical_not(_is_any_of(completes, (*exempt, NO_TOKEN)))
     for offset in range(size - 1):
         gram = history[:, offset : offset + num_grams]  # (N, g)
         repeats &= gram == last[:, offset : offset + 1]
     updates = tf.where(repeats, -float("inf"), float("inf"))
     # A scatter over the g positions; a (N, g, V) mask would be as large as g steps' logits.
-    return tf.tensor_scatter_nd_min(logits, _row_and(completes), updates)
+    return tf.tensor_scatter_nd_min(logits, _row_and(tf.maximum(completes, 0)), updates)
 
 
 def block_tokens(
@@ -125,14 +127,14 @@ def block_tokens(
         token_ids: The ids to block.
         step: Scalar int32, which token comes next, from 1.
         min_length: Fewest tokens, eos included: eos is blocked below it.
-        eos_id: The id of eos.
+        eos_id: The id of eos; negative where there is none.
 
     Returns:
         Logits (N, V), minus infinity where blocked.
     """
     blocked = list(token_ids)
     values: list[Tensor | float] = [-float("inf")] * len(blocked)
-    if min_length > 1:
+    if min_length > 1 and eos_id >= 0:
         blocked.append(eos_id)
         values.append(tf.where(step < min_length, -float("inf"), 0.0))
     if not blocked:

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from tflm.generation.constraints import (
+    NO_TOKEN,
     Limits,
     block_repeated_ngrams,
     block_tokens,
@@ -33,6 +34,7 @@ def generate(
     stop: Stop | None = None,
     stop_states: Tensor | None = None,
     num_forced: int = 0,
+    prompt_mask: Tensor | None = None,
 ) -> Generated:
     """Continues every prompt until eos, what else ends a text, or the length limit.
 
@@ -43,7 +45,8 @@ def generate(
         cache: The cache before the prompt, with B rows in `"step"`; only `"step"` is expanded to
             beams and reordered, `"memory"` stays as it is.
         prompt_ids: (B, P) int32, P at least 1; for an encoder-decoder what decoding starts with.
-            Where prompts differ in length their padding is on the left, and the cache knows of it.
+            Where prompts differ in length their padding is on the left, and the cache knows of it;
+            `prompt_mask` says it to what limits repetition.
         strategy: `Greedy`, `Sample` or `Beam`.
         limits: Lengths and repetition.
         eos_id: The id that ends a text.
@@ -56,6 +59,7 @@ def generate(
         stop_states: (B,) int32, where it starts from, see `StopStrings.start`.
         num_forced: How many tokens at the end of the prompt count as written in a length penalty,
             as Hugging Face counts those that it forces (BART's `<s>`).
+        prompt_mask: (B, P) bool, False at padding; by default there is none.
 
     Returns:
         The texts, `num_return` per sentence for a `Beam`, else one.
@@ -80,6 +84,7 @@ def generate(
         stop=stop,
         stop_states=stop_states,
         num_forced=num_forced,
+        prompt_mask=prompt_mask,
     )
     steps = Steps(decode, cache, strategy, limits, request, blocked_ids)
     history, step_cache, state = steps.first(strategy.start(request))
@@ -204,13 +209,27 @@ def _constrained(
     The repetition penalty changes the distribution; blocking only takes choices away from it, so
     what is left keeps the model's log-probabilities and hypotheses stay comparable.
     """
-    exempt = (request.pad_id, request.eos_id)
-    logits = penalize_repetition(logits, history, limits.repetition_penalty, exempt)
+    exempt, counted, compared = (request.eos_id,), history, history
+    repeats_count = limits.repetition_penalty != 1.0 or limits.no_repeat_ngram_size > 0
+    if request.prompt_mask is not None and repeats_count:
+        is_token = _is_token(history, request.prompt_mask)
+        # Padding is counted as the newest token, which is counted once in any case.
+        counted = tf.where(is_token, history, history[:, -1:])
+        compared = tf.where(is_token, history, NO_TOKEN)
+    logits = penalize_repetition(logits, counted, limits.repetition_penalty, exempt)
     # log(sum(exp(z))) = max(z) - log(max(softmax(z))): softmax is one op, the sum several.
     likeliest = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
     log_normalizers = tf.reduce_max(logits, axis=-1) - tf.math.log(likeliest)
-    logits = block_repeated_ngrams(logits, history, limits.no_repeat_ngram_size, exempt)
+    logits = block_repeated_ngrams(logits, compared, limits.no_repeat_ngram_size, exempt)
     return logits, log_normalizers
+
+
+def _is_token(history: Tensor, prompt_mask: Tensor) -> Tensor:
+    """(N, t) bool: what of the histories of N rows is no padding of the prompts of B sentences."""
+    rows, length = tf.unstack(tf.shape(history))
+    sentences, width = tf.unstack(tf.shape(prompt_mask))
+    mask = tf.repeat(prompt_mask, rows // tf.maximum(sentences, 1), axis=0)  # (N, P)
+    return tf.pad(mask, [[0, 0], [0, length - width]], constant_values=True)
 
 
 def _overlap(cache: dict[str, Any], limits: Limits) -> Tensor | None:

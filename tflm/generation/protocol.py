@@ -64,6 +64,7 @@ class Request:
         stop: What else ends a text, if anything does.
         stop_states: (B,) int32, its states before the first token.
         num_forced: How many tokens at the end of the prompt count as written in a length penalty.
+        prompt_mask: (B, P) bool, False at padding; None where there is none.
     """
 
     prompt_ids: Tensor
@@ -75,6 +76,7 @@ class Request:
     stop: Stop | None = None
     stop_states: Tensor | None = None
     num_forced: int = 0
+    prompt_mask: Tensor | None = None
 
     @property
     def batch_size(self) -> Tensor:
