@@ -82,9 +82,10 @@ def _has_learned(directory: pathlib.Path) -> bool:
 
 
 def _difference(name: str, found: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    there, now = found.get(name), record.get(name)
     if name == TRAIN_DATA:
-        return f"other training data, of {there['examples']} examples there, {now['examples']} now"
+        there, now = (each[name]["examples"] for each in (found, record))
+        return f"other training data, of {there} examples there, {now} now"
+    there, now = found.get(name), record.get(name)
     return f"{name}: {there!r} there, {now!r} now"
 
 
