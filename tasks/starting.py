@@ -1,6 +1,7 @@
 """What training starts from instead of fresh weights: a run, a saved task, a public checkpoint."""
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -34,8 +35,7 @@ def open_start(
         ValueError: it is a network of another kind.
     """
     path = pathlib.Path(start)
-    is_public = any((path / name).is_file() for name in checkpoints.CONFIG_FILES)
-    if is_public and not (path / CONFIG_FILE).is_file():
+    if _is_checkpoint(path):
         model, tokenizer = checkpoints.from_pretrained(path)
         found, owner = (tokenizer,), "a checkpoint"
     else:
@@ -62,12 +62,17 @@ def chat_template_of(start: str | os.PathLike[str]) -> checkpoints.ChatTemplate 
         FileNotFoundError: there is nothing there.
     """
     path = pathlib.Path(start)
-    if (
-        any((path / name).is_file() for name in checkpoints.CONFIG_FILES)
-        and not (path / CONFIG_FILE).is_file()
-    ):
+    if _is_checkpoint(path):
         return checkpoints.load_chat_template(path)
-    return getattr(Task.from_pretrained(task_directory(path, "start")), "chat_template", None)
+    saved = json.loads((task_directory(path, "start") / CONFIG_FILE).read_text(encoding="utf-8"))
+    template = saved.get("settings", {}).get("chat_template")
+    return None if template is None else checkpoints.ChatTemplate(**template)
+
+
+def _is_checkpoint(path: pathlib.Path) -> bool:
+    """Whether a directory is a public checkpoint rather than a saved task or a run."""
+    names = checkpoints.CONFIG_FILES
+    return not (path / CONFIG_FILE).is_file() and any((path / name).is_file() for name in names)
 
 
 def changed(config: Any, changes: Mapping[str, Any]) -> Any:

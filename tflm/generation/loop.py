@@ -210,8 +210,8 @@ def _constrained(
     what is left keeps the model's log-probabilities and hypotheses stay comparable.
     """
     exempt, counted, compared = (request.eos_id,), history, history
-    repeats_count = limits.repetition_penalty != 1.0 or limits.no_repeat_ngram_size > 0
-    if request.prompt_mask is not None and repeats_count:
+    limits_repetition = limits.repetition_penalty != 1.0 or limits.no_repeat_ngram_size > 0
+    if request.prompt_mask is not None and limits_repetition:
         is_token = _is_token(history, request.prompt_mask)
         # Padding is counted as the newest token, which is counted once in any case.
         counted = tf.where(is_token, history, history[:, -1:])
