@@ -69,8 +69,14 @@ class WordFinder(tf.Module):
         before = tf.concat([[_BLANK], kinds], 0)[: tf.size(kinds)]  # (C,)
         at_start = within == 0
         before = tf.where(at_start, _BLANK, before)
-        joins = (kinds == _MARK) | (kinds == _JOINER) | (before == _JOINER)
-        joins |= (kinds == _LETTER) & ((before == _LETTER) | (before == _MARK))
+        marks = (kinds == _MARK) | (kinds == _JOINER)
+        # What stands in front of a character but for the marks on it, which can be a mark where a
+        # text or a run of visible characters begins with one.
+        bases = ~marks | (before == _BLANK)
+        count = tf.cumsum(tf.cast(bases, tf.int32), exclusive=True)
+        base = tf.gather(tf.concat([[_BLANK], kinds[bases]], 0), count)  # (C,)
+        letters = (kinds == _LETTER) & (before != _BLANK) & (base != _SIGN)
+        joins = marks | letters | ((kinds == _SIGN) & (before == _JOINER))
         visible = tf.where(kinds != _BLANK)[:, 0]
         starts = tf.gather(~joins | (before == _BLANK), visible)
         first = tf.where(starts)[:, 0]  # (W,), among the visible
