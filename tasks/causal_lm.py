@@ -33,7 +33,7 @@ from tflm.models.base import Decoder
 from tflm.tasks.base import CONFIG_FILE, best_of
 from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.plain_text import PlainTextTask
-from tflm.tasks.string_tensors import string_tensor
+from tflm.tasks.string_tensors import check_texts, string_tensor
 from tflm.tokenizers import Tokenizer
 from tflm.training.losses import SmoothedCrossEntropy
 from tflm.training.optimizers import cosine_adamw
@@ -241,7 +241,7 @@ class CausalLM(PlainTextTask):
                 autograph=False,
             )
         function = self._functions[strategy, limits, stop]
-        string_tensor("prompts", prompts)  # checked before they are put in order
+        check_texts("prompts", prompts)  # before they are put in order
         seeds = [seed + i for i in range(len(prompts))]
         found = _in_order_of_length(
             lambda texts, seeds: function(
@@ -280,7 +280,7 @@ class CausalLM(PlainTextTask):
                 input_signature=[tf.TensorSpec([None], tf.string)] * 2,
                 autograph=False,
             )
-        string_tensor("texts", texts)  # checked before they are put in order
+        check_texts("texts", texts)  # before they are put in order
         contexts = [""] * len(texts) if contexts is None else contexts
         if len(contexts) != len(texts):
             raise ValueError(

@@ -19,7 +19,8 @@ from tflm.models import EncoderDecoder
 from tflm.tasks.base import Task, best_of
 from tflm.tasks.decoding import decoding_from_json, decoding_to_json, strategy_to_json
 from tflm.tasks.network_sizes import configured
-from tflm.tasks.string_tensors import string_tensor
+from tflm.tasks.pair_lengths import PairLengths
+from tflm.tasks.string_tensors import check_texts, string_tensor
 from tflm.tasks.tokenizer_text import tokenizer_from_text, tokenizer_to_text
 from tflm.tokenizers import SentencePieceTokenizer, Tokenizer, load
 from tflm.training.fused_adam import Adam
@@ -91,20 +92,22 @@ class SequenceToSequence(Task):
             target_tokenizer = getattr(source_tokenizer, "target", source_tokenizer)
         self.target_tokenizer: Any = target_tokenizer
         self._check_vocabularies()
+        self.lengths = PairLengths(model)
         self.strategy = strategy or self.STRATEGY
         self.limits = limits or self.default_limits()
         if max_source_length is None:
             max_source_length = self.default_source_length()
         self.max_source_length = max_source_length
-        self._check_source_length(max_source_length)
+        self.lengths.check_source(max_source_length)
 
     def default_limits(self) -> Limits:
         """The class's limits, or shorter where the model takes fewer tokens."""
-        return dataclasses.replace(self.LIMITS, max_length=self._target_length())
+        longest = self.lengths.target(self.LIMITS.max_length)
+        return dataclasses.replace(self.LIMITS, max_length=longest)
 
     def default_source_length(self) -> int:
         """The class's `MAX_SOURCE_LENGTH`, or fewer tokens where the model takes fewer."""
-        return self._at_most(self.MAX_SOURCE_LENGTH)
+        return self.lengths.source(self.MAX_SOURCE_LENGTH)
 
     @property
     def text_model(self) -> Any:
@@ -114,36 +117,6 @@ class SequenceToSequence(Task):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Logits of ready arrays, see `tflm.models.EncoderDecoder.call`."""
         return self.text_model(inputs, training=training)
-
-    def _at_most(self, length: int) -> int:
-        """A length, or fewer tokens where the model takes fewer."""
-        return min(length, getattr(self.model.config, "max_length", None) or length)
-
-    def _target_length(self) -> int:
-        """The class's longest target, or fewer tokens where the model takes fewer."""
-        return self._at_most(self.LIMITS.max_length + self._num_forced()) - self._num_forced()
-
-    def _num_forced(self) -> int:
-        """Tokens that stand before a target, all but the first, which take positions too."""
-        is_pair = isinstance(self.model, EncoderDecoder)
-        return len(self.model.TARGET_START) - 1 if is_pair else 0
-
-    def _check_source_length(self, length: int) -> None:
-        """Whether an encoder can read sources of so many tokens."""
-        if not isinstance(self.model, EncoderDecoder):
-            return
-        frame = len(self.model.SOURCE_START) + len(self.model.SOURCE_END)
-        most = self._longest()
-        if length <= frame or (most is not None and length > most):
-            bound = "" if most is None else f", and at most the model's {most} positions"
-            raise ValueError(
-                f"`max_source_length` must be more than the {frame} special tokens of a source"
-                f"{bound}. Received: max_source_length={length}"
-            )
-
-    def _longest(self) -> int | None:
-        """The model's positions, `None` where they have no last one."""
-        return getattr(self.model, "longest", getattr(self.model.config, "max_length", None))
 
     def _check_vocabularies(self) -> None:
         config = self.model.config
@@ -269,19 +242,22 @@ class SequenceToSequence(Task):
             **{**self.batch_limits(options.get("training", False)), **options},
         )
         if found.max_source_length is not None:
-            self._check_source_length(found.max_source_length)
-        most, before = self._longest(), self._num_forced()
-        if options.get("training") and most is not None and found.max_length + before > most:
-            raise ValueError(
-                f"`max_length` must be at most {most - before}, for which the model has positions. "
-                f"Received: max_length={found.max_length}"
-            )
+            self.lengths.check_source(found.max_source_length)
+        if options.get("training"):
+            self.lengths.check_training_target(found.max_length)
         return found
 
     def batch_limits(self, training: bool) -> dict[str, Any]:
-        """What the model's own limits say of `batches` where its caller says nothing."""
-        longest = getattr(self.model.config, "max_length", None)
-        return {"max_length": self._target_length()} if training and longest else {}
+        """What the model's own limits say of `batches` where its caller says nothing.
+
+        What it has no positions for is left out in training, cut in evaluation, and counted.
+        """
+        positions = self.lengths.positions
+        if positions is None:
+            return {}
+        if training:
+            return {"max_length": self.lengths.target(self.LIMITS.max_length)}
+        return {"max_length": positions, "max_source_length": positions, "cut_targets": True}
 
     def answer(
         self,
@@ -323,7 +299,7 @@ class SequenceToSequence(Task):
         Returns:
             `text` and `score`, a list per text, best first; `truncated`, a boolean per text.
         """
-        string_tensor("texts", texts)  # checked before they are put in order
+        check_texts("texts", texts)  # before they are put in order
         seed = random.getrandbits(31) if seed is None else seed
         write = self._function(strategy or self.strategy, limits or self.limits)
         # Texts of like length together: short ones do not wait for long ones.
@@ -399,12 +375,8 @@ class SequenceToSequence(Task):
         """
         sides = [string_tensor(name, [pair[i] for pair in pairs]) for i, name in enumerate(_SIDES)]
         lengths = self.target_tokenizer.tokenize(sides[1]).row_lengths().numpy() + 1  # the end
-        longest, most, before = int(lengths.max(initial=1)), self._longest(), self._num_forced()
-        if most is not None and longest + before > most:
-            raise ValueError(
-                f"`pairs` must have targets of at most {most - before} tokens, for which the model "
-                f"has positions. Received: one of {longest} tokens, its end included"
-            )
+        longest = int(lengths.max(initial=1))
+        self.lengths.check_scored_target(longest)
         length = max(self.limits.max_length, longest)
         module = self.text_to_text(limits=dataclasses.replace(self.limits, max_length=length))
         scores: list[float] = []

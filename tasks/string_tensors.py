@@ -17,12 +17,12 @@ def without_surrogates(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def string_tensor(argument: str, texts: Sequence[str | bytes]) -> tf.Tensor:
-    """Texts as a string tensor `(B,)`, with U+FFFD for what has no UTF-8: one character for one.
+def check_texts(argument: str, texts: Sequence[str | bytes]) -> None:
+    """Whether there is a list of texts, of any number.
 
     Args:
         argument: what the caller calls `texts`.
-        texts: any number.
+        texts: what is checked.
 
     Raises:
         ValueError: `texts` is one text rather than a list, or holds something else.
@@ -35,5 +35,13 @@ def string_tensor(argument: str, texts: Sequence[str | bytes]) -> tf.Tensor:
                 f"`{argument}` must be a list of texts. "
                 f"Received: {text!r:.80} of type {type(text).__name__} among them"
             )
+
+
+def string_tensor(argument: str, texts: Sequence[str | bytes]) -> tf.Tensor:
+    """Texts as a string tensor `(B,)`, with U+FFFD for what has no UTF-8: one character for one.
+
+    Arguments and errors are those of `check_texts`.
+    """
+    check_texts(argument, texts)
     replaced = [without_surrogates(text) if isinstance(text, str) else text for text in texts]
     return tf.constant(replaced, tf.string, shape=[len(replaced)])

@@ -209,10 +209,22 @@ class Summarization(SequenceToSequence):
         return found
 
     def batch_limits(self, training: bool) -> dict[str, Any]:
-        """Long texts are cut in training as they are in use."""
-        return {
+        """Long texts are cut in training as they are in use.
+
+        Longer summaries than those in use are left out in training; in evaluation they are cut
+        where the model has no room for them, and counted.
+        """
+        found = {
             "max_length": self.limits.max_length,
             "max_source_length": self.max_source_length,
             "tokens_per_batch": max(8192, self.max_source_length),
-            "cut_targets": self._positions is not None,
+        }
+        if self.prompted is not None:
+            return {**found, "cut_targets": self._positions is not None}
+        if training:
+            return found
+        return {
+            **found,
+            **super().batch_limits(training),
+            "max_source_length": self.max_source_length,
         }

@@ -231,7 +231,7 @@ def test_long_sources_are_cut_where_they_have_a_limit_of_their_own(
     cut = sum(len(source) + 1 > 9 for source, _ in tokenized(pairs, tokenizers))
     assert 0 < cut < 400
     assert (batches.report.num_dropped, batches.report.num_cut) == (0, cut)
-    assert f"cut {cut} of 400 sources at max_source_length=9" in caplog.text
+    assert f"cut {cut} of 400 pairs at max_source_length=9 tokens." in caplog.text
 
 
 @pytest.mark.parametrize("training", [True, False])

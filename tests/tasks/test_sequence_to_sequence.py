@@ -431,6 +431,17 @@ def test_what_a_network_has_no_positions_for_is_refused(bart, trained_task):
         bart.score([("one", "one two three " * 9)])
 
 
+def test_pairs_past_the_positions_are_evaluated_as_far_as_these_reach(bart):
+    bart.compile()
+    long = [("one two " * 30, "three four " * 40), ("one two", "three four"), ("五", "六")]
+    batches = bart.batches(long, training=False)
+    shapes = [(x["encoder_token_ids"].shape[1], y.shape[1]) for x, y, _ in batches.epoch(0)]
+    assert max(shapes) == (24, 24)
+    assert batches.report.num_cut == 1
+    assert np.isfinite(bart.evaluate(long, verbose=0)).all()
+    bart.fit(long[1:], validation_data=long, verbose=0)
+
+
 def test_half_an_emoji_spoils_neither_its_text_nor_the_others(trained_task):
     half = json.loads('"one \\udc00"')
     assert trained_task([half, "two"]) == trained_task(["one \ufffd", "two"])

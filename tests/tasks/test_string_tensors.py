@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.tasks.string_tensors import string_tensor
+from tflm.tasks.string_tensors import check_texts, string_tensor
 
 
 def test_texts_become_utf8():
@@ -27,8 +27,14 @@ def test_what_has_no_utf8_is_replaced_a_character_for_a_character():
 def test_one_text_is_no_list_of_its_characters(texts):
     with pytest.raises(ValueError, match="`prompts` must be a list of texts. Received: b?'the'"):
         string_tensor("prompts", texts)
+    with pytest.raises(ValueError, match="`prompts` must be a list of texts. Received: b?'the'"):
+        check_texts("prompts", texts)
 
 
 def test_other_things_are_refused():
     with pytest.raises(ValueError, match="`texts` must be a list .* None of type NoneType among"):
         string_tensor("texts", ["a", None])
+    with pytest.raises(ValueError, match="`texts` must be a list .* 7 of type int among"):
+        check_texts("texts", ["a", 7])
+    check_texts("texts", ["a", b"b"])
+    check_texts("texts", [])

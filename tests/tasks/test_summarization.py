@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tflm.generation import Beam, Greedy, Limits
-from tflm.models import gpt2
+from tflm.models import gpt2, transformer
 from tflm.models.pointer_generator import Config, PointerGenerator
 from tflm.tasks import Summarization, Task
 from tflm.tasks.sequence_to_sequence import default_optimizer
@@ -209,7 +209,7 @@ def test_the_summary_and_its_end_alone_are_learned(untrained, tokenizer):
 
 
 def test_a_long_text_is_cut_before_the_prompts_end(untrained, tokenizer):
-    pairs = [("豆腐 so " * 40, "a"), ("Anna: tea", "Anna wants tea")]
+    pairs = [("豆腐 so " * 40, "a"), ("Anna: tea", "tea")]
     batches = untrained.batches(pairs, training=False)
     rows = [row for x, _, _ in batches.epoch(0) for row in x["encoder_token_ids"].numpy()]
     assert batches.report.num_cut == 1
@@ -229,6 +229,20 @@ def test_a_decoder_is_evaluated_within_its_positions(make_prompted, pairs):
         for x, y, _ in task.batches(long, training=False).epoch(0)
     ]
     assert max(shapes) == (29, 17)
+    assert np.isfinite(task.evaluate(long, verbose=0)).all()
+
+
+def test_an_encoder_decoder_is_evaluated_within_its_positions(tokenizer, pairs):
+    sizes = {"hidden_dim": 12, "ffn_dim": 20, "num_heads": 3, "learned_positions": True}
+    layers = {"num_encoder_layers": 1, "num_decoder_layers": 1, "max_length": 37}
+    model = transformer.Transformer(transformer.Config(tokenizer.vocab_size, **sizes, **layers))
+    task = Summarization(model, tokenizer, max_source_length=29, limits=Limits(max_length=17))
+    task.compile()
+    long = [("豆腐 " * 50, "Anna wants tea " * 30), *pairs[:9]]
+    batches = task.batches(long, training=False)
+    shapes = [(x["encoder_token_ids"].shape[1], y.shape[1]) for x, y, _ in batches.epoch(0)]
+    assert max(shapes) == (29, 37)
+    assert batches.report.num_cut == 1
     assert np.isfinite(task.evaluate(long, verbose=0)).all()
 
 

@@ -39,7 +39,8 @@ class EpochReport:
     Args:
         num_pairs: Pairs read.
         num_dropped: Pairs left out because one side was longer than `max_length`.
-        num_cut: Pairs whose source was cut at `max_source_length`.
+        num_cut: Pairs of which a side was cut: the source at `max_source_length`, or the target
+            at `max_length`, with `cut_targets`.
         num_batches: Batches made of the others.
     """
 
@@ -242,12 +243,12 @@ class TranslationBatches:
         return pairs
 
     def _lengths(self, pairs: list[TokenizedPair]) -> tuple[np.ndarray, int]:
-        """Lengths with bos or eos, (n, 2): source, target; and how many sources are cut to them."""
+        """Lengths with bos or eos, (n, 2): source, target; and how many pairs are cut to them."""
         end = len(self.source_end)
         rows = [(len(source) + end, len(target) + 1) for source, target in pairs]
         lengths = np.array(rows, np.int64).reshape(-1, 2)
         longest = self._longest()
-        return np.minimum(lengths, longest), int((lengths[:, 0] > longest[0]).sum())
+        return np.minimum(lengths, longest), int((lengths > longest).any(axis=1).sum())
 
     def _longest(self) -> tuple[int, int]:
         """Tokens at which sources and targets are cut."""
@@ -290,8 +291,9 @@ class TranslationBatches:
             )  # fmt: skip
         if num_cut:
             _log.info(
-                "Epoch %d: cut %d of %d sources at max_source_length=%s tokens.",
+                "Epoch %d: cut %d of %d pairs at max_source_length=%s tokens%s.",
                 epoch, num_cut, num_pairs, self.max_source_length,
+                f", or at max_length={self.max_length}" if self.cut_targets else "",
             )  # fmt: skip
         self.report = EpochReport(num_pairs, num_dropped, num_batches, num_cut)
         self._num_batches[epoch if self.sampling_alpha else 0] = num_batches
