@@ -92,7 +92,7 @@ def analyze(report: Report, metrics: Sequence[Metric], *, num_resamples: int = 2
     inputs = report.sources or first
     lengths = np.array([num_tokens(text) for text in inputs])
     groups = length_groups(lengths)
-    statistics = [metric.statistics(report.hypotheses, references) for metric in metrics]
+    statistics = [metric.statistics(report.given_hypotheses(), references) for metric in metrics]
     values = example_values(chosen, statistics[sorting_metric(metrics)])
     bins = []
     for group in groups:
@@ -186,8 +186,8 @@ def _sentence_bleu(row: np.ndarray) -> float:
 
 
 def _classes(report: Report, expected: Sequence[str]) -> tuple[str, ...]:
-    """The classes of a report that has an accuracy; none for other reports."""
-    if all(score.name != "accuracy" for score in report.scores):
+    """The classes of a report that has an accuracy, one of them for each example; else none."""
+    if report.has_label_sets or all(score.name != "accuracy" for score in report.scores):
         return ()
     return tuple(sorted({*report.hypotheses, *expected}))
 

@@ -16,6 +16,7 @@ from tflm.eval.metrics.examples import (
     check_lengths,
     check_texts,
 )
+from tflm.eval.metrics.labels import LabelSet
 from tflm.eval.parallel import compute_statistics
 from tflm.eval.reports import Example, Report, SystemScores
 
@@ -111,11 +112,9 @@ def evaluate(
 
 
 def as_text(prediction: Any) -> str:
-    """Return a prediction in print: a string as it is, several labels with commas between."""
+    """Return a prediction in print: a string as it is, several labels as a `LabelSet`."""
     if isinstance(prediction, (list, tuple, set, frozenset)):
-        return ", ".join(
-            map(str, sorted(prediction) if isinstance(prediction, Set) else prediction)
-        )
+        return LabelSet(map(str, sorted(prediction) if isinstance(prediction, Set) else prediction))
     return prediction if isinstance(prediction, str) else str(prediction)
 
 

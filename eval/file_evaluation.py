@@ -11,6 +11,7 @@ from tflm.eval.comparison import SideBySide, compare, compare_statistics
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.base import Metric
 from tflm.eval.metrics.perplexity import likelihood_statistics
+from tflm.eval.printing import unescape_line
 from tflm.eval.reports import Report
 from tflm.eval.text_files import PathLike, read_lines, read_references
 
@@ -44,7 +45,7 @@ def evaluate_files(
         ValueError: When files differ in length, a name is unknown, or a metric needs the
             language and it is empty.
     """
-    texts, expected = read_lines(hypotheses), read_references(references)
+    texts, expected = _lines_of(hypotheses), read_references(references)
     given = [entry[0] for entry in expected] if len(references) == 1 else expected
     names = metrics or task_metric_names(task)
     check_reads(names, "texts")
@@ -92,8 +93,9 @@ def compare_paths(
 
     Raises:
         FileNotFoundError: When a path does not exist.
-        ValueError: When there are fewer than two paths, the reports are of different data, or
-            something that no report holds is not given; of language models, when one is another
+        ValueError: When there are fewer than two paths, the reports are of different data,
+            something that no report holds is not given, or a file is to be compared with reports
+            of any number of labels; of language models, when one is another
             kind of system, they scored a single text, or a metric depends on tokenizers that
             differ.
     """
@@ -105,30 +107,44 @@ def compare_paths(
     options: dict[str, Any] = {"test": test, "num_resamples": num_resamples, "seed": seed}
     if any(report.task == _LANGUAGE_MODEL for report in reports.values()):
         return _compare_likelihoods(list(_names(paths)), reports, metrics, options)
-    texts: dict[str, Sequence[str]] = {
-        name: reports[name].hypotheses if name in reports else read_lines(path)
+    several = any(report.has_label_sets for report in reports.values())
+    texts: dict[str, Sequence[Any]] = {
+        name: reports[name].given_hypotheses() if name in reports else _lines_of(path, several)
         for name, path in _names(paths).items()
     }
     first = next(iter(reports.values()), None)
     expected = read_references(references) if references else _shared_references(reports)
-    given = [entry[0] for entry in expected] if all(len(e) == 1 for e in expected) else expected
+    single = not several and all(len(entry) == 1 for entry in expected)
+    given = [entry[0] for entry in expected] if single else expected
     inputs: Sequence[str] | None = None if sources is None else read_lines(sources)
     if inputs is None and first is not None:
         inputs = first.sources or None
     language = target_language or (first.target_language if first else "")
     names = metrics or ([score.name for score in first.scores] if first else ())
     names = names or task_metric_names(task)
-    check_reads(names, "texts")
+    check_reads(names, "label sets" if several else "texts")
     everything = [*given, *(text for column in texts.values() for text in column)]
     return compare(
         texts,
         inputs,
         given,
-        metrics_named(names, language, labels_of(everything)),
+        metrics_named(names, language, labels_of(everything), multi_label=several),
         **options,
         data=first.data if first else ", ".join(pathlib.Path(path).name for path in references),
         target_language=language,
     )
+
+
+def _lines_of(path: PathLike, several: bool = False) -> list[str]:
+    """The hypotheses of a file; in a report's own, line breaks and backslashes are escaped."""
+    if several:
+        raise ValueError(
+            "`paths` must all be reports where an example has any number of labels, which a line "
+            f"does not tell apart. Received: {path}"
+        )
+    lines, path = read_lines(path), pathlib.Path(path)
+    is_of_report = path.name == "hypotheses.txt" and (path.parent / "report.json").is_file()
+    return [unescape_line(line) for line in lines] if is_of_report else lines
 
 
 def _compare_likelihoods(

@@ -23,7 +23,7 @@ import rich.table
 import rich.text
 
 from tflm.eval.metrics.base import Score
-from tflm.eval.metrics.labels import Label
+from tflm.eval.metrics.labels import Label, LabelSet
 from tflm.eval.metrics.lengths import Output
 from tflm.eval.metrics.perplexity import ScoredText
 from tflm.eval.metrics.squad2 import Answer
@@ -251,13 +251,22 @@ class Report:
 
     def given_references(self) -> list[str] | list[tuple[str, ...]]:
         """Return the references as metrics read them: strings where every example has one."""
-        if all(len(entry) == 1 for entry in self.references):
+        if not self.has_label_sets and all(len(entry) == 1 for entry in self.references):
             return [entry[0] for entry in self.references]
         return list(self.references)
 
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether any number of labels was predicted for each example."""
+        return any(isinstance(each, LabelSet) for each in self.hypotheses)
+
+    def given_hypotheses(self) -> list[Any]:
+        """Return the hypotheses as metrics read them: several labels as a tuple."""
+        return [each.labels if isinstance(each, LabelSet) else each for each in self.hypotheses]
+
     def _example_lines(self) -> Iterator[str]:
         for example in self.all_examples():
-            # What an `Output`, a `Label` or an `Answer` knows beside its text.
+            # What an `Output`, a `Label`, a `LabelSet` or an `Answer` knows beside its text.
             known = getattr(example.hypothesis, "__dict__", {})
             yield json.dumps({**vars(example), **known}, ensure_ascii=False) + "\n"
 
@@ -325,6 +334,8 @@ def _as_predicted(text: str, row: Mapping[str, Any]) -> str:
         return Output(text, truncated=row["truncated"])
     if "no_answer_probability" in row:
         return Answer(text, row["no_answer_probability"])
+    if "labels" in row:
+        return LabelSet(row["labels"])
     return Label(text, row["probabilities"]) if "probabilities" in row else text
 
 

@@ -1,6 +1,7 @@
 """Mean and standard deviation of a score over several runs: seeds of a training, or folds."""
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -35,8 +36,11 @@ class Spread:
 
     @property
     def deviation(self) -> float:
-        """The sample standard deviation over runs, with n - 1 in the denominator."""
-        return statistics.stdev(self.values)
+        """The sample standard deviation over runs, with n - 1 in the denominator.
+
+        It is nan where a value is nan or infinite.
+        """
+        return statistics.stdev(self.values) if all(map(math.isfinite, self.values)) else math.nan
 
     def format(self) -> str:
         """Return one line: `BLEU|nrefs:1|... = 36.30 ± 0.21 (3 runs)`."""

@@ -4,6 +4,7 @@ references of each."""
 import gzip
 import os
 import pathlib
+import zlib
 from collections.abc import Sequence
 
 PathLike = str | os.PathLike[str]
@@ -28,7 +29,7 @@ def read_lines(path: PathLike) -> list[str]:
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"`path` must be UTF-8 text. Received: {path}, line {number}") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"`path` must be a whole gzip file. Received: {path}") from error
     if not text:
         raise ValueError(f"`path` must hold at least one line. Received: {path}")

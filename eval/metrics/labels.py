@@ -1,7 +1,7 @@
 """Checks of what a user hands to a classification metric: labels, sets of labels, probabilities."""
 
 import reprlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,29 @@ class Label(str):
 
     def __getnewargs__(self) -> tuple[str, dict[str, float]]:  # type: ignore[override]
         return str(self), self.probabilities
+
+
+class LabelSet(str):
+    """The labels that were predicted for a text, in print with commas between; and as a tuple.
+
+        >>> LabelSet(("新", "好")).labels
+        ('新', '好')
+
+    Args:
+        labels: The labels, none to all of the task's.
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, labels: Iterable[str]) -> "LabelSet":
+        """Make a string of labels."""
+        labels = tuple(labels)
+        found = super().__new__(cls, ", ".join(labels))
+        found.labels = labels
+        return found
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...]]:  # type: ignore[override]
+        return (self.labels,)
 
 
 def check_labels(labels: Sequence[str], least: int = 2) -> tuple[str, ...]:

@@ -120,3 +120,12 @@ def test_a_report_without_references_cannot_be_looked_into(corpus):
     report = evaluate(corpus[0], None, corpus[1], metrics, num_resamples=0)
     with pytest.raises(ValueError, match="`report` must hold the references.*without examples"):
         analyze(dataclasses.replace(report, references=()), metrics)
+
+
+def test_a_report_of_several_labels_is_analyzed_without_classes():
+    expected = [("新",), ("好", "新"), (), ("好",)] * 3
+    metrics = metrics_named(["accuracy"], "", ("好", "新"), multi_label=True)
+    report = evaluate([["新"], ["新"], ["好"], []] * 3, list("甲乙丙丁" * 3), expected, metrics)
+    found = analyze(report, metrics, num_resamples=5)
+    assert found.values.tolist() == [1.0, 0.0, 0.0, 0.0] * 3
+    assert found.classes == () and found.confusion.shape == (0, 0)

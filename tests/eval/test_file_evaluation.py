@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from tflm.eval import BitsPer, Likelihood, Perplexity, evaluate
+from tflm.eval.catalog import metrics_named
 from tflm.eval.file_evaluation import compare_paths, evaluate_files
 from tflm.eval.metrics.perplexity import ScoredText
 from tflm.eval.significance import paired_bootstrap
@@ -206,3 +207,54 @@ def test_what_language_models_cannot_be_compared_by_is_told(paths, tmp_path):
     (first / "likelihoods.jsonl").unlink()
     with pytest.raises(ValueError, match="with likelihoods.jsonl, .* Received: first, which has"):
         compare_paths([first, other])
+
+
+SETS = [("新",), ("好", "新"), (), ("好",)]
+PREDICTED = [["新"], ["新"], ["好"], ["好"]]
+
+
+def of_sets(path, predicted=PREDICTED):
+    """A report of a classifier that gives any number of labels."""
+    metrics = metrics_named(["accuracy", "f1_macro"], "", ("好", "新"), multi_label=True)
+    report = evaluate(predicted, list("甲乙丙丁"), SETS, metrics, num_resamples=9)
+    report.write(path)
+    return report, metrics
+
+
+def test_reports_of_several_labels_are_compared_as_sets(paths, tmp_path):
+    first, metrics = of_sets(tmp_path / "ours" / "first")
+    of_sets(tmp_path / "ours" / "second", SETS)
+    found = compare_paths(
+        [tmp_path / "ours" / "first", tmp_path / "ours" / "second"], num_resamples=9
+    )
+    scores = [{score.name: score.value for score in system.scores} for system in found.systems]
+    assert scores[0] == {score.name: score.value for score in first.scores}
+    assert scores[1] == {metric.name: metric.score(SETS, SETS).value for metric in metrics}
+    assert scores[1]["accuracy"] == 1.0 > scores[0]["accuracy"]
+    with pytest.raises(ValueError, match="`paths` must all be reports where .*Received: .*first"):
+        compare_paths([tmp_path / "ours" / "second", paths["first"]])
+
+
+def test_labels_are_sets_where_each_example_happens_to_have_one(tmp_path):
+    for name, predicted in (("first", [["新"], ["好"]]), ("second", [["新", "好"], []])):
+        metrics = metrics_named(["f1_macro"], "", ("好", "新"), multi_label=True)
+        evaluate(predicted, None, [("新",), ("好",)], metrics, num_resamples=9).write(
+            tmp_path / name
+        )
+    found = compare_paths([tmp_path / "first", tmp_path / "second"], num_resamples=9)
+    assert [system.scores[0].value for system in found.systems] == [1.0, 0.5]
+
+
+def test_the_hypotheses_of_a_report_score_as_they_did(tmp_path):
+    texts = ["a \\ b c d e", "one\ntwo three four", "北\r京 \\n 公 园"]
+    report = evaluate(texts, None, texts, metrics_named(["bleu", "chrf"], "en"))
+    report.write(tmp_path / "report")
+    lines = "".join(f"{' '.join(text.split())}\n" for text in texts)
+    (tmp_path / "references").write_text(lines, encoding="utf-8")
+    files = tmp_path / "report" / "hypotheses.txt", [tmp_path / "references"]
+    found, metrics = evaluate_files(*files, target_language="en", metrics=["bleu"])
+    assert found.hypotheses == tuple(texts)
+    assert found["bleu"].value == metrics[0].score(texts, lines.splitlines()).value
+    copy = tmp_path / "hypotheses.txt"  # no report's
+    copy.write_bytes(files[0].read_bytes())
+    assert evaluate_files(copy, files[1], target_language="en")[0].hypotheses[0] == r"a \\ b c d e"

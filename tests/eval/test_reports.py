@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from tflm.eval.baselines import baselines_for
+from tflm.eval.catalog import metrics_named
 from tflm.eval.evaluation import evaluate
 from tflm.eval.metrics.bleu import BLEU
 from tflm.eval.metrics.calibration import BrierScore
@@ -256,3 +257,13 @@ def test_likelihoods_are_lines_of_a_file_of_their_own(report, tmp_path):
     assert len((tmp_path / "likelihoods.jsonl").read_text().splitlines()) == 2
     report.write(tmp_path)
     assert not (tmp_path / "likelihoods.jsonl").exists()
+
+
+def test_several_labels_read_back_as_they_were(tmp_path):
+    metrics = metrics_named(["accuracy"], "", ("好, 旧", "新"), multi_label=True)
+    report = evaluate([["好, 旧", "新"], []], list("甲乙"), [["新"], ["新"]], metrics)
+    report.write(tmp_path)
+    found = Report.read(tmp_path)
+    assert found == report and found.has_label_sets
+    assert found.given_hypotheses() == [("好, 旧", "新"), ()]
+    assert found.given_references() == [("新",), ("新",)]

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 import statistics
 
 import pytest
@@ -47,3 +49,12 @@ def test_scores_with_different_settings_are_refused():
     scores = [runs(BLEU("de"))[0], runs(BLEU("zh"))[1]]
     with pytest.raises(ValueError, match="one signature. Received: bleu|.*13a.*, bleu|.*tok:zh"):
         spread(scores)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_without_a_number_in_a_run_there_is_no_deviation(value):
+    first, *others = runs(CHRF())
+    found = spread([dataclasses.replace(first, value=value), *others])
+    assert math.isnan(found.deviation)
+    assert "± nan" in found.format()
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["name"] == "chrf"

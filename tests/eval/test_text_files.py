@@ -28,7 +28,9 @@ def test_files_that_hold_no_lines_of_text_are_refused(tmp_path):
     (tmp_path / "latin").write_bytes(b"one\ntwo\n\xe9t\xe9\n")
     with pytest.raises(ValueError, match="must be UTF-8 text. Received: .*latin, line 3"):
         read_lines(tmp_path / "latin")
-    for content in (b"no gzip", gzip.compress(b"text\n" * 900)[:30]):
+    damaged = bytearray(gzip.compress(bytes(range(256)) * 90))
+    damaged[40:60] = bytes(20)
+    for content in (b"no gzip", gzip.compress(b"text\n" * 900)[:30], bytes(damaged)):
         (tmp_path / "cut.gz").write_bytes(content)
         with pytest.raises(ValueError, match="must be a whole gzip file. Received: .*cut.gz"):
             read_lines(tmp_path / "cut.gz")

@@ -6,6 +6,7 @@ import pytest
 from tflm.eval.metrics.classification import Accuracy
 from tflm.eval.metrics.labels import (
     Label,
+    LabelSet,
     check_labels,
     check_probabilities,
     label_indices,
@@ -116,3 +117,11 @@ def test_a_set_of_labels_must_be_a_collection_of_known_ones():
         label_sets("hypotheses", ["正面"], LABELS)
     with pytest.raises(ValueError, match=r"Received: hypotheses\[0\]\[0\]='好'"):
         label_sets("hypotheses", [["好"]], LABELS)
+
+
+def test_a_set_of_labels_is_a_string_that_knows_them():
+    found = LabelSet(["新, 旧", "好"])
+    assert found == "新, 旧, 好" and found.labels == ("新, 旧", "好")
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy == found and copy.labels == found.labels
+    assert LabelSet([]) == "" and LabelSet([]).labels == ()
