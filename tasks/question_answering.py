@@ -310,9 +310,10 @@ class QuestionAnswering(PlainTextTask):
             language: code of the language of the answers.
         """
         rows = question_rows(examples)
-        metrics = self.metrics_of(rows.examples, language)
-        predictions = self.predictions(list(rows), metrics)
-        references = [example.texts for example in rows.examples]
+        questions = rows.to_score()
+        metrics = self.metrics_of(questions, language)
+        predictions = self.predictions(list(QuestionRows(questions)), metrics)
+        references = [example.texts for example in questions]
         return [metric.score(predictions, references) for metric in metrics]
 
     def metrics_of(self, examples: Iterable[QuestionExample], language: str) -> list[Metric]:

@@ -1,7 +1,6 @@
 """A reader's training run; see `tflm.tasks.training_run` for what is in its directory."""
 
 import functools
-import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -114,7 +113,8 @@ class QuestionAnsweringRun(EncoderRun):
             pairs, answers = map(list, examples)
         else:
             rows = question_rows(examples)
-            pairs, answers = list(rows), [example.texts for example in rows.examples]
+            questions = rows.to_score()
+            pairs, answers = list(QuestionRows(questions)), [each.texts for each in questions]
         language = answer_language(settings)
         return ScoredData(
             cls.TASK,
@@ -141,7 +141,7 @@ class QuestionAnsweringRun(EncoderRun):
         if "valid" not in self.data or not self.settings.score_every:
             return []
         reader: Any = task
-        examples = list(itertools.islice(self.data["valid"].examples, _NUM_SCORED))
+        examples = self.data["valid"].to_score()[:_NUM_SCORED]
         metrics = reader.metrics_of(examples, self.settings.language)
         return [
             GenerateAndScore(
@@ -207,7 +207,7 @@ class QuestionAnsweringRun(EncoderRun):
             names.
         """
         task: Any = QuestionAnswering.from_pretrained(self.out / "model")
-        examples = list(self.data[split].examples)
+        examples = self.data[split].to_score()
         metrics = task.metrics_of(examples, self.settings.language)
         pairs = list(QuestionRows(examples))
         report = evaluate(

@@ -28,6 +28,11 @@ class QuestionRows:
         for example in self.examples:
             yield example.question, example.context
 
+    def to_score(self) -> list[QuestionExample]:
+        """The examples with every answer that they were given, wherever it stands, or nowhere."""
+        given = self.examples
+        return list(given.as_given() if isinstance(given, SquadFiles) else given)
+
     def windows(self, reader: PassageReader) -> QuestionWindows:
         """What a reader makes of them; the last reader's windows are remembered."""
         if self._windows is None or self._windows.reader is not reader:

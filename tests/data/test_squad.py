@@ -181,3 +181,11 @@ def test_public_files_give_every_question_with_answers_in_their_places(
         for found in each.answers
     )
     assert sum(not each.answers for each in examples) == impossible
+
+
+def test_scoring_reads_every_answer_wherever_it_stands(tmp_path):
+    answers = [{"text": "nowhere", "answer_start": 0}, {"text": CONTEXT[:3], "answer_start": 40}]
+    path = write(tmp_path / "dev.json", squad({"id": "1", "question": "?", "answers": answers}))
+    reader = SquadFiles(path)
+    assert [each.texts for each in reader.as_given()] == [["nowhere", CONTEXT[:3]]]
+    assert list(reader) == [] and reader.report.num_lost == 1

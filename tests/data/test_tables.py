@@ -133,7 +133,7 @@ def test_a_folder_is_a_label_and_a_file_a_text(tmp_path):
     ]
     write(tmp_path / "pos" / "3.txt", b"\xff")
     with pytest.raises(BadLine, match=r"3.txt, line 1: expected UTF-8 text."):
-        list(folders)
+        list(open_table(tmp_path))
 
 
 def test_arguments_that_fit_nothing_are_refused(tmp_path):
@@ -161,3 +161,23 @@ def test_the_real_files_are_read_whole(shared_data):
         rows = list(open_table(shared_data / name))
         assert len(rows) == count
         assert {label for _, label in rows} == {"0", "1"}
+
+
+def test_a_cell_may_be_as_long_as_it_likes(tmp_path):
+    long = "很长的 text, " * 20_000
+    path = write(tmp_path / "rows.csv", f'text,label\n"{long}",pos\n')
+    assert list(TableFile(path)) == [(long, "pos")]
+
+
+def test_bad_files_of_a_folder_are_skipped_and_counted(tmp_path):
+    write(tmp_path / "pos" / "1.txt", "好")
+    write(tmp_path / "pos" / "2.txt", b"\xff")
+    write(tmp_path / "neg" / "1.txt", " \n")
+    report = BadLineReport()
+    folders = open_table(tmp_path, on_bad="skip", report=report)
+    for _ in range(2):
+        assert list(folders) == [("好", "pos")]
+        assert report.total == 2
+    assert "2.txt" in report.summary() and "neg" in report.summary()
+    with pytest.raises(ValueError, match="`on_bad` must be one of raise, skip"):
+        open_table(tmp_path, on_bad="ignore")

@@ -42,3 +42,16 @@ def test_what_is_no_example_is_refused(given):
     assert not is_question(given)
     with pytest.raises(ValueError, match="`examples` must be QuestionExamples, dicts .*Received: "):
         question_rows(given)
+
+
+def test_what_is_scored_has_every_answer_that_a_file_gives(tmp_path):
+    answers = [{"text": "曹", "answer_start": 4}, {"text": "沾", "answer_start": 4}]
+    question = {"id": "1", "question": "谁？", "answers": answers}
+    paragraph = {"context": ROW["context"], "qas": [question]}
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
+    rows = question_rows(path)
+    assert [each.texts for each in rows.to_score()] == [["曹", "沾"]]
+    assert [each.texts for each in rows.examples] == [["曹"]]
+    examples = [QuestionExample.of(ROW)]
+    assert question_rows(examples).to_score() == examples

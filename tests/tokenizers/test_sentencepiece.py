@@ -8,7 +8,7 @@ import sentencepiece
 import tensorflow as tf
 
 from tflm.tokenizers import SentencePieceTokenizer
-from tflm.tokenizers.sentencepiece import MODEL_FILE
+from tflm.tokenizers.sentencepiece import MODEL_FILE, _training_lines
 
 LINES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -384,3 +384,13 @@ def test_a_known_character_is_one_piece():
 def test_the_rarest_characters_are_left_to_their_bytes():
     tokenizer = SentencePieceTokenizer.train(["aaabbc大"] * 3, 4 + 256 + 2, "char")
     assert tokenizer.tokenize(["ab", "大"]).row_lengths().numpy().tolist() == [2, 3]
+
+
+def test_a_text_of_any_length_is_learned_from_in_parts():
+    text = "Ω zebra " * 160_000  # 1.4 MB, which the trainer would leave out
+    assert SentencePieceTokenizer.train([text], 275).tokenize("zebra").shape[0] < 5
+    wide = "北京" * 300_000  # no space to part it at
+    lines = list(_training_lines([text, wide, "", "a\nb"], []))
+    assert max(map(len, lines)) <= 1 << 20
+    assert b"".join(lines).decode() == text + wide + "a\nb"
+    assert [line.decode() for line in lines][-2:] == ["", "a\nb"]

@@ -203,17 +203,22 @@ class SquadFiles:
 
     def __iter__(self) -> Iterator[QuestionExample]:
         self.report.clear()
+        for example in self.as_given():
+            repaired = repair_offsets(example, self.report)
+            if repaired is not None:
+                yield repaired
+
+    def as_given(self) -> Iterator[QuestionExample]:
+        """All questions with their answers where the files say: for scoring, which reads texts."""
         for path in self.paths:
             self.skipped.begin(str(path))
             for example in _questions(path):
-                if isinstance(example, BadQuestion):
-                    if self.on_bad == "raise":
-                        raise example
+                if not isinstance(example, BadQuestion):
+                    yield example
+                elif self.on_bad == "raise":
+                    raise example
+                else:
                     self.skipped.add(example)
-                    continue
-                repaired = repair_offsets(example, self.report)
-                if repaired is not None:
-                    yield repaired
 
 
 def repair_offsets(example: QuestionExample, report: OffsetReport) -> QuestionExample | None:

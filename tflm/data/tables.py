@@ -27,6 +27,7 @@ from tflm.data.readers import (
 
 _ENDINGS = {"csv": ",", "tsv": "\t", "txt": "\t"}
 _JSON_ENDINGS = ("jsonl", "json")
+_LONGEST_CELL = 2**31 - 1
 
 
 class TableFile(_Source):
@@ -120,6 +121,7 @@ class TableFile(_Source):
                     bad.append(line)
                 yield "\n" if isinstance(line, BadLine) else f"{line}\n"
 
+        csv.field_size_limit(_LONGEST_CELL)  # of the process; its own is 131,072 characters
         reader = csv.reader(lines(), strict=True)
         while True:
             number = reader.line_num + 1
@@ -195,38 +197,38 @@ class JsonTable(_Source):
         )
 
 
-class LabelFolders:
+class LabelFolders(_Source):
     """Rows `(text, label)` from a folder of texts for each label: `pos/*.txt`, `neg/*.txt`.
 
     A text is a whole file, UTF-8. Labels and files come in the order of their names.
 
     Args:
         path: The folder that holds the folders.
+        on_bad: "raise" or "skip".
+        report: Counts what is skipped; by default a new one, `source.report`.
 
     Raises:
         FileNotFoundError: There is no folder with a `.txt` file in `path`.
         BadLine: From iteration: a file is not UTF-8, or blank.
     """
 
-    def __init__(self, path: PathLike):
+    def __init__(
+        self, path: PathLike, *, on_bad: str = "raise", report: BadLineReport | None = None
+    ):
         self.path = Path(path)
-        self.labels = tuple(
-            folder.name
-            for folder in sorted(self.path.glob("*"))
-            if folder.is_dir() and next(folder.glob("*.txt"), None) is not None
-        )
-        if not self.labels:
+        folders = [folder for folder in sorted(self.path.glob("*")) if folder.is_dir()]
+        files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
+        if not files:
             raise FileNotFoundError(
                 f"`path` must be a folder of folders with .txt files. Received: {path}"
             )
+        super().__init__(files, on_bad, report)
+        self.labels = tuple(dict.fromkeys(file.parent.name for file in files))
 
-    def __iter__(self) -> Iterator[Row]:
-        for label in self.labels:
-            for file in sorted((self.path / label).glob("*.txt")):
-                text = _text(file.read_bytes().removeprefix(b"\xef\xbb\xbf"), file, 1)
-                if isinstance(text, BadLine):
-                    raise text
-                yield (text, label)
+    def _rows(self) -> Iterator[Row | BadLine]:
+        for file in self.paths:
+            text = _text(file.read_bytes().removeprefix(b"\xef\xbb\xbf"), file, 1)
+            yield text if isinstance(text, BadLine) else (text, file.parent.name)
 
 
 def open_table(
@@ -252,7 +254,7 @@ def open_table(
     if not path.exists():
         raise FileNotFoundError(f"`path` must be a file or folder that exists. Received: {path}")
     if path.is_dir():
-        return LabelFolders(path)
+        return LabelFolders(path, on_bad=on_bad, report=report)
     if _ending(path) in _JSON_ENDINGS:
         return JsonTable(path, columns, on_bad=on_bad, report=report)
     return TableFile(path, columns, on_bad=on_bad, report=report)

@@ -311,9 +311,24 @@ def _training_lines(texts: Iterable[str], failure: list[Exception]) -> Iterator[
         for text in texts:
             if not isinstance(text, str):
                 raise TypeError(f"`texts` must yield strings. Received: {text!r}")
-            yield text.replace(_RESERVED, " ").encode()
+            yield from _parts(text.replace(_RESERVED, " ").encode())
     except Exception as error:
         failure.append(error)
+
+
+def _parts(line: bytes) -> Iterator[bytes]:
+    """A line, or if it is too long for the trainer what its line breaks and spaces part it into."""
+    start = 0
+    while len(line) - start > _MAX_LINE_BYTES:
+        most = start + _MAX_LINE_BYTES
+        end = max(line.rfind(b"\n", start + 1, most), line.rfind(b" ", start + 1, most))
+        if end < 0:  # no place to part it at: between two characters
+            end = most
+            while line[end] & 0xC0 == 0x80:  # a byte within one
+                end -= 1
+        yield line[start:end]
+        start = end
+    yield line[start:]
 
 
 def _training_error(message: str, vocab_size: int) -> ValueError:

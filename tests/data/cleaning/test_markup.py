@@ -49,3 +49,18 @@ def test_long_texts_that_never_close_a_tag_take_no_long_time():
     for text in ("<a b" * 5000, "<a " + "b=c " * 5000, "<a " + " " * 5000, "<b" * 9000):
         assert Markup().clean(text) == text
     assert time.process_time() - start < 3.0
+
+
+@pytest.mark.parametrize("start", ["<!--", "<script>", "<style a=1>", "<!--<script><style>"])
+def test_many_beginnings_without_an_end_take_no_long_time(start):
+    begin = time.process_time()
+    for end in ("", "</b>-->", "</style>"):
+        Markup().clean(start * 8000 + end)
+    assert time.process_time() - begin < 3.0
+
+
+def test_what_begins_first_ends_first():
+    assert Markup().clean("<script>a<!--b</SCRIPT >c-->") == " c-->"
+    assert Markup().clean("<!--a<script>b-->c</script>d") == " c d"
+    assert Markup().clean("<!--a 北京") == "<!--a 北京"
+    assert Markup().clean("<!--<style>x</style>y") == "<!-- y"

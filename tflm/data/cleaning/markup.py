@@ -17,9 +17,15 @@ _BARE = (
 _ATTRIBUTE = rf"""\s+(?:[\w:.-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'=<>`]+)|{_BARE})"""
 _TAG = re.compile(rf"</?([A-Za-z][\w:.-]*)(?:{_ATTRIBUTE})*\s*/?>", re.ASCII)
 _HIDDEN = re.compile(
-    r"<!--.*?-->|<!DOCTYPE\b[^<>]*>|<\?[A-Za-z][^<>]*>|<(script|style)\b[^<>]*>.*?</\1\s*>",
-    re.DOTALL | re.IGNORECASE,
+    r"(?P<comment><!--)|<!DOCTYPE\b[^<>]*>|<\?[A-Za-z][^<>]*>"
+    r"|(?P<script><script\b[^<>]*>)|(?P<style><style\b[^<>]*>)",
+    re.IGNORECASE,
 )
+_ENDS = {
+    "comment": re.compile("-->"),
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+}
 _REFERENCE = re.compile(r"&(#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);")
 
 # Inside a word these are nothing; any other tag parts words.
@@ -42,11 +48,32 @@ class Markup(TextStep):
     def clean(self, text: str) -> str:
         """The text alone."""
         while "<" in text or "&" in text:  # each round shortens it
-            plain = _REFERENCE.sub(_character, _TAG.sub(_gap, _HIDDEN.sub(" ", text)))
+            plain = _REFERENCE.sub(_character, _TAG.sub(_gap, _without_hidden(text)))
             if plain == text:
                 break
             text = plain
         return text
+
+
+def _without_hidden(text: str) -> str:
+    """A text with a space for each comment, declaration, script and style that has an end.
+
+    What has none behind it is looked for once: many beginnings do not take the square of their
+    number.
+    """
+    parts, start, position = [], 0, 0
+    endless: set[str] = set()
+    while found := _HIDDEN.search(text, position):
+        kind, end = found.lastgroup, found
+        if kind is not None:  # a declaration is whole
+            end = None if kind in endless else _ENDS[kind].search(text, found.end())
+            if end is None:
+                endless.add(kind)
+                position = found.end()
+                continue
+        parts += [text[start : found.start()], " "]
+        start = position = end.end()
+    return "".join([*parts, text[start:]])
 
 
 def _gap(tag: re.Match[str]) -> str:
