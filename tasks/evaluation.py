@@ -256,9 +256,10 @@ def card_for_export(
 
     Args:
         task: the task.
-        evaluate_on: a tuple of inputs and references, raw examples, or a file of them; a language
-            model takes texts, or a file of them; `None` scores nothing. An input may be a pair of
-            texts, and a reference several. A classifier's labels may be numbers.
+        evaluate_on: a tuple of inputs and references, raw examples, a file of them, or a directory
+            with a test split; a language model takes texts, or a file of them; `None` scores
+            nothing. An input may be a pair of texts, and a reference several. A classifier's labels
+            may be numbers.
         target_language: code of the language the task writes, for metrics that split text.
         require: such as "bleu>=30".
         data: name of the data; the file's by default.
@@ -270,8 +271,8 @@ def card_for_export(
 
     Raises:
         TypeError: a language model is to be evaluated on something else than texts.
-        ValueError: there are requirements and nothing to evaluate on, the task has no metrics, or
-            as `score_for_export`.
+        ValueError: there are requirements and nothing to evaluate on, `evaluate_on` is an iterator,
+            the task has no metrics, or as `score_for_export`.
         RequirementsNotMet: a score is out of bounds.
     """
     if require and evaluate_on is None:
@@ -310,7 +311,19 @@ def _scored(task: Any, evaluate_on: Any, target_language: str) -> ScoredData:
     name = evaluated_as(task)
     settings = {**task.description(), "task": name, "target_language": target_language}
     if isinstance(evaluate_on, (str, os.PathLike)):
-        evaluate_on = open_examples(pathlib.Path(evaluate_on), "", settings)
-    elif isinstance(evaluate_on, Iterator):  # `zip` makes one of rows
-        evaluate_on = tuple(evaluate_on)
+        path = pathlib.Path(evaluate_on)
+        evaluate_on = open_examples(path, _split_of(path), settings)
+    elif isinstance(evaluate_on, Iterator):  # of rows, or of two sides: `zip` makes both
+        raise ValueError(
+            "`evaluate_on` must be a list of rows, or a tuple of inputs and references. "
+            f"Received: an iterator, {type(evaluate_on).__name__}"
+        )
     return scored_by(name).scored_data(evaluate_on, settings)
+
+
+def _split_of(path: pathlib.Path) -> str:
+    """ "test" of a directory of splits; "" of a file, and of a folder with one for each label."""
+    if not path.is_dir():
+        return ""
+    is_of_labels = next(path.glob("*/*.txt"), None) is not None
+    return "" if is_of_labels and next(path.glob("test*"), None) is None else "test"

@@ -89,6 +89,12 @@ def open_predictor(location: str | os.PathLike[str]) -> Predictor:
 
 def _from_saved_model(directory: pathlib.Path) -> Predictor:
     loaded = tf.saved_model.load(str(directory))
+    if "serving_default" not in loaded.signatures:
+        known = ", ".join(sorted(loaded.signatures)) or "none"
+        raise ValueError(
+            "`model` must have the signature serving_default. "
+            f"Received: {directory}, whose signatures are {known}"
+        )
     inputs = loaded.signatures["serving_default"].structured_input_signature[1]
     if any(spec.dtype != tf.string for spec in inputs.values()):
         given = ", ".join(f"{name} ({spec.dtype.name})" for name, spec in sorted(inputs.items()))
@@ -101,7 +107,14 @@ def _from_saved_model(directory: pathlib.Path) -> Predictor:
         for start in range(0, len(rows), _ROWS_PER_CALL):
             columns = by_field(rows[start : start + _ROWS_PER_CALL], fields)
             outputs = serve(**{name: string_tensor(name, texts) for name, texts in columns.items()})
+            count = len(rows[start : start + _ROWS_PER_CALL])
             values = {name: _plain(value) for name, value in outputs.items()}
+            # An output without a batch dimension belongs to no row.
+            values = {
+                name: column
+                for name, column in values.items()
+                if isinstance(column, list) and len(column) == count
+            }
             found += [
                 dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
             ]
@@ -110,7 +123,7 @@ def _from_saved_model(directory: pathlib.Path) -> Predictor:
     return Predictor(answers, fields)
 
 
-def _plain(value: tf.Tensor) -> list[Any]:
+def _plain(value: tf.Tensor) -> Any:
     """A tensor as Python values, a text of bytes as a string."""
     values = value.numpy()
     if value.dtype == tf.string:

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tflm.export.serving_messages import predict_messages
 from tflm.tasks.input_rows import TEXT, Row, by_field
+from tflm.tasks.string_tensors import without_surrogates
 
 Answer = dict[str, Any]
 Predict = Callable[[Sequence[Any]], list[Answer]]
@@ -31,7 +32,7 @@ Columns = dict[str, list[str]]  # the texts of each field
 
 _ROWS_PER_CALL = 64
 _TIMEOUT = 600.0  # seconds, for one call
-_REST = re.compile(r"(/.*)?/v1/models/[^/]+(/versions/\d+|/labels/[^/]+)?")
+_REST = re.compile(r"(/.*)?/v1/models/[^/:]+(/versions/\d+|/labels/[^/]+)?")
 _GRPC = re.compile(r"/(?P<name>[^/]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/]+))?")
 _SERVICE = "/tensorflow.serving.PredictionService"
 _MAX_MESSAGE = 1 << 30  # bytes
@@ -61,7 +62,10 @@ def open_served(address: str, signature: str = "", fields: Sequence[str] = TEXT)
         answers: list[Answer] = []
         for start in range(0, len(rows), _ROWS_PER_CALL):
             chunk = rows[start : start + _ROWS_PER_CALL]
-            found = call(by_field(chunk, fields))
+            columns = by_field(chunk, fields)
+            found = call(
+                {name: [without_surrogates(t) for t in texts] for name, texts in columns.items()}
+            )
             if len(found) != len(chunk):
                 raise ValueError(
                     f"the server must answer each text. Received: {len(found)} answers to "
@@ -108,7 +112,7 @@ def rest_base(address: str) -> str:
             "`model` must be http://host:port/v1/models/NAME, with /versions/N or /labels/LABEL "
             f"behind it for one version. Received: {address}"
         )
-    return base
+    return urllib.parse.quote(base, safe="/:%[]@")
 
 
 def _is_host(url: urllib.parse.SplitResult) -> bool:

@@ -86,3 +86,8 @@ def test_a_signal_ends_the_server(upper, monkeypatch, capsys):
     assert made[0].options["limits"].rest_timeout_ms == 30_000
     assert "REST http://127.0.0.1:18, gRPC 127.0.0.1:19: ready" in capsys.readouterr().out
     assert handlers[signal.SIGTERM] == signal.SIG_DFL and signal.SIGINT in handlers
+
+
+def test_the_extra_that_is_missing_is_named(refused, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    assert "needs an extra: pip install 'tflm[serving]'" in refused("serve", str(files))

@@ -179,3 +179,27 @@ def test_at_the_end_a_request_that_takes_too_long_is_left(connect):
     echo.go.set()
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         busy.getresponse()
+
+
+def test_a_client_that_waits_to_be_told_to_send_is_told(server):
+    head = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as client:
+        client.sendall(head)
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"  # before it has the body
+        client.sendall(b"ab")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_server_that_was_never_started_can_be_stopped():
+    running = HttpServer(("127.0.0.1", 0), Echo(), MOST)
+    port = running.server_port
+    running.stop(1)
+    again = HttpServer(("127.0.0.1", port), Echo(), MOST)  # the port is free again
+    assert again.server_port == port
+    again.stop(1)
+
+
+def test_an_address_that_cannot_be_listened_on_is_named(server):
+    message = f"The REST address 127.0.0.1:{server.server_port} cannot be listened on: Address alr"
+    with pytest.raises(OSError, match=message):
+        HttpServer(("127.0.0.1", server.server_port), Echo(), MOST)

@@ -253,3 +253,11 @@ def test_a_signature_that_there_is_not_is_refused_before_the_work(make_task, tmp
     ):
         make_task().export(tmp_path / "model", signatures=["embd"])
     assert not (tmp_path / "model").exists()
+
+
+def test_all_signatures_can_be_asked_for_in_a_list_too(make_task):
+    served = make_task().served()
+    every = set(served.offer("all").signatures())
+    assert set(served.offer(["all"]).signatures()) == every
+    assert set(served.offer(["explain", "all"]).signatures()) == every
+    assert set(served.offer(["explain"]).signatures()) == {"serving_default", "explain"} < every

@@ -346,7 +346,7 @@ def test_a_table_s_labels_are_those_of_the_task(tmp_path, few_resamples):
     scores = scores_on(card)
     assert scores["accuracy"]["value"] == 1
     assert scores["brier"]["value"] == pytest.approx(0.16)
-    card = card_for_export(SentimentAnalysis(), zip(*[("很好", "好"), ("不好", 0)], strict=True))
+    card = card_for_export(SentimentAnalysis(), (["很好", "不好"], ["好", 0]))
     assert scores_on(card)["accuracy"]["value"] == 0.5
 
 
@@ -423,3 +423,20 @@ def test_examples_are_opened_in_a_hugging_face_data_set(tmp_path):
         FileNotFoundError, match="`data` must have a split valid. Received: .*saved"
     ):
         open_examples(tmp_path / "saved", "valid", TRANSLATION)
+
+
+def test_an_iterator_is_refused_for_it_may_be_of_rows_or_of_two_sides(trained_task, tmp_path):
+    with pytest.raises(ValueError, match="`evaluate_on` must be a list of rows, or .*: .*, zip"):
+        trained_task.export(tmp_path / "new", evaluate_on=zip("ab", "xy", strict=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_is_evaluated_on_its_test_split(trained_task, tmp_path):
+    (tmp_path / "test.tsv").write_text("one\ttwo\n北京\t公园\n", encoding="utf-8")
+    (tmp_path / "train.tsv").write_text("a\tb\n", encoding="utf-8")
+    files = card_for_export(trained_task, tmp_path, "de")
+    card = json.loads(files["model_card.json"])
+    assert card["evaluation"]["num_examples"] == 2
+    (tmp_path / "test.tsv").unlink()
+    with pytest.raises(FileNotFoundError, match="test"):
+        card_for_export(trained_task, tmp_path, "de")

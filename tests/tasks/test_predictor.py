@@ -95,3 +95,19 @@ def test_a_task_names_its_fields_as_its_signature_does(trained_task):
     ):
         served = task.served().signatures()["serving_default"]
         assert task.fields == tuple(spec.name for spec in served.input_signature) == fields
+
+
+def test_a_saved_model_without_the_signature_is_refused(tmp_path):
+    module = tf.Module()
+    module.call = tf.function(lambda text: {"x": text}, [tf.TensorSpec([None], tf.string, "text")])
+    tf.saved_model.save(module, str(tmp_path), signatures={"embed": module.call})
+    with pytest.raises(ValueError, match="have the signature serving_default.* are embed$"):
+        open_predictor(tmp_path)
+
+
+def test_an_output_that_belongs_to_no_row_is_left_out(tmp_path):
+    module = tf.Module()
+    spec = tf.TensorSpec([None], tf.string, "text")
+    module.call = tf.function(lambda text: {"text": text, "version": tf.constant(3)}, [spec])
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.call})
+    assert open_predictor(tmp_path)(["a", "北京"]) == [{"text": "a"}, {"text": "北京"}]

@@ -74,7 +74,7 @@ def trained(tokenizer):
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     return trained.export(
-        tmp_path_factory.mktemp("exported") / "films", evaluate_on=zip(*ROWS, strict=True)
+        tmp_path_factory.mktemp("exported") / "films", evaluate_on=tuple(zip(*ROWS, strict=True))
     )
 
 

@@ -289,3 +289,23 @@ def test_a_missing_grpcio_names_the_extra(monkeypatch):
 def test_addresses_are_told_from_paths(tmp_path):
     assert is_address("grpc://localhost:8500/m") and is_address("https://h/v1/models/m")
     assert not is_address(tmp_path) and not is_address("runs/http")
+
+
+def test_a_model_may_have_a_chinese_name(rest):
+    FakeServing.paths.clear()
+    assert open_served(f"{rest}/翻译")(["ab"]) == [answer("ab")]
+    assert FakeServing.paths == ["/v1/models/" + urllib.parse.quote("翻译") + ":predict"]
+    FakeServing.paths.clear()
+    open_served(f"{rest}/{urllib.parse.quote('翻译')}")(["ab"])  # as it is pasted from a browser
+    assert FakeServing.paths == ["/v1/models/" + urllib.parse.quote("翻译") + ":predict"]
+
+
+def test_the_address_of_a_request_is_no_models(rest):
+    with pytest.raises(ValueError, match="`model` must be http://host:port/v1/models/NAME"):
+        open_served(f"{rest}/m:predict")
+
+
+def test_what_has_no_utf8_is_sent_as_a_saved_model_reads_it(rest, grpc_address):
+    half = json.loads('"one \\ud83d"')
+    assert open_served(f"{rest}/m")([half]) == [answer("one \ufffd")]
+    assert open_served(f"{grpc_address}/m")([half])[0]["text"] == answer("one \ufffd")["text"]

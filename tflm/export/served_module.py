@@ -47,7 +47,9 @@ class ServedModule(tf.Module, abc.ABC):
             ValueError: there is no such signature.
         """
         known = tuple(self._builders())
-        asked = known if names == ALL else (names,) if isinstance(names, str) else names
+        asked = (names,) if isinstance(names, str) else names
+        if asked is not None and ALL in asked:
+            asked = known
         for name in asked or ():
             if name not in known:
                 raise ValueError(

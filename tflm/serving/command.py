@@ -74,6 +74,7 @@ def serve(
     New versions are served as they appear; Ctrl-C answers what is under way and ends. For
     development and tests: deploy the official image, tensorflow/serving.
     """
+    _check_extra()
     config_seconds = model_config_file_poll_wait_seconds
     models = _models(directory, model_config_file, version_policy, config_seconds)
     batching = _batching(enable_batching, batching_parameters_file)
@@ -117,6 +118,15 @@ def serve(
         )
         ended.wait()
         typer.echo("tflm: answering what is under way")
+
+
+def _check_extra() -> None:
+    try:
+        import tensorflow_serving.apis  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"`tflm serve` needs an extra: pip install 'tflm[serving]' ({error})"
+        ) from error
 
 
 def _models(

@@ -53,7 +53,13 @@ class HttpServer(http.server.ThreadingHTTPServer):
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.05,), name="rest", daemon=True
         )
-        super().__init__(address, _Handler)
+        try:
+            super().__init__(address, _Handler)
+        except OSError as error:
+            host, port = address[:2]
+            raise OSError(
+                f"The REST address {host}:{port} cannot be listened on: {error.strerror}."
+            ) from error
 
     def server_bind(self) -> None:
         """Binds without asking for the host's full name, which may take seconds."""
@@ -71,6 +77,9 @@ class HttpServer(http.server.ThreadingHTTPServer):
         Args:
             seconds: that these may take.
         """
+        if self._thread.ident is None:  # it was never started
+            self.server_close()
+            return
         deadline = time.monotonic() + seconds
         self.draining = True  # from now on each answer is the last of its connection
         self.shutdown()
@@ -142,6 +151,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # an answer is one write
     server: HttpServer
+
+    def handle_expect_100(self) -> bool:
+        """Tells a client that waits with its body to send it, before there is an answer."""
+        known = super().handle_expect_100()
+        self.wfile.flush()
+        return known
 
     def _respond(self) -> None:
         try:

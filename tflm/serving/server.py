@@ -88,16 +88,16 @@ class Server:
         predictor = Predictor(self.manager, self.metrics, self._batcher)
         api = RestApi(predictor, self._limits.rest_timeout_ms)
         most = self._limits.request_bytes
-        self._http = HttpServer((host, rest_port), api.answer, most)
-        self.rest_port: int = self._http.server_address[1]
         services = PredictionService(predictor), ModelService(self.manager, self._allow)
-        try:
+        with contextlib.ExitStack() as undo:  # where a port is taken
+            undo.callback(self._close_models)
+            self._http = HttpServer((host, rest_port), api.answer, most)
+            undo.callback(self._http.server_close)
+            self.rest_port: int = self._http.server_address[1]
             self._grpc, self.grpc_port = grpc_server(
                 (host, grpc_port), services, threads=_GRPC_THREADS, max_bytes=most
             )
-        except OSError:
-            self._http.server_close()
-            raise
+            undo.pop_all()
 
     def start(self) -> None:
         """Begins to answer, and to look for new versions."""
@@ -114,6 +114,9 @@ class Server:
         grpc_ended = self._grpc.stop(seconds)
         self._http.stop(seconds)
         grpc_ended.wait(max(0.0, deadline - time.monotonic()))
+        self._close_models()
+
+    def _close_models(self) -> None:
         if self._batcher is not None:
             self._batcher.close()
         self.manager.close()
