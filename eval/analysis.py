@@ -92,7 +92,8 @@ def analyze(report: Report, metrics: Sequence[Metric], *, num_resamples: int = 2
     inputs = report.sources or first
     lengths = np.array([num_tokens(text) for text in inputs])
     groups = length_groups(lengths)
-    statistics = [metric.statistics(report.given_hypotheses(), references) for metric in metrics]
+    hypotheses = report.given_hypotheses()
+    statistics = [metric.statistics(hypotheses, references) for metric in metrics]
     values = example_values(chosen, statistics[sorting_metric(metrics)])
     bins = []
     for group in groups:
