@@ -76,7 +76,7 @@ class Int8Products:
         Args:
             module: one of this package, not frozen.
         """
-        functions = module.signatures()
+        functions = module.signatures(lay_out=False)
         module._variables = self._variables
         return functions
 

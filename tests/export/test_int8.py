@@ -38,7 +38,8 @@ class Scorer(tf.Module):
         start = (0, tf.zeros([tf.shape(ids)[0], 9]))
         return tf.while_loop(lambda i, _: i < tf.shape(ids)[1], step, start)[1]
 
-    def signatures(self):
+    def signatures(self, lay_out=True):
+        assert not lay_out
         spec = tf.TensorSpec([None, None], tf.int32, name="ids")
 
         @tf.function(input_signature=[spec], autograph=False)

@@ -45,6 +45,26 @@ def test_a_bias_is_added_to_the_logits(layer):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("bias", [None, np.arange(V, dtype="float32")])
+def test_blocks_of_output_weights_give_the_same_logits(layer, bias):
+    x = np.random.default_rng(0).normal(size=(B, T, D)).astype("float32")
+    blocks = ops.split(layer.output_weights(), [4, 5], axis=-1)
+    assert [block.shape for block in blocks] == [(D, 4), (D, 1), (D, V - 5)]
+    found = layer.logits(x, blocks, bias)
+    expected = layer.logits(x, layer.output_weights(), bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_product_and_its_bias_are_what_tensorflow_fuses(layer):
+    @tf.function(autograph=False)
+    def logits(x):
+        return layer.logits(x, layer.output_weights(), tf.ones([V]))
+
+    graph = logits.get_concrete_function(tf.TensorSpec([None, 1, D])).graph
+    (add,) = [op for op in graph.get_operations() if op.type == "BiasAdd"]
+    assert add.inputs[0].op.type == "MatMul"
+
+
 def test_fresh_vectors_and_logits_have_unit_scale():
     layer = TokenEmbedding(500, 16)
     vectors = ops.convert_to_numpy(layer(np.arange(500)[None]))

@@ -132,6 +132,18 @@ def test_a_version_goes_when_its_last_request_is_answered(base, make):
     assert states(manager)[3] == "END"
 
 
+def test_a_request_that_never_ends_holds_nothing_up(base, make):
+    manager = make(unload_seconds=0.1)
+    add(base, 11)
+    with manager.lease("模型"):
+        began = time.monotonic()
+        manager.poll()
+        assert states(manager) == {11: "AVAILABLE", 3: "END"}
+        manager.close()
+        assert states(manager) == {11: "END", 3: "END"}
+        assert time.monotonic() - began < 20
+
+
 def test_other_models_may_be_served_later(base, make):
     manager = make()
     add(base, 5)

@@ -102,6 +102,24 @@ def test_it_is_unloaded_when_nobody_holds_it(copy):
         servable.answer("serving_default", texts("a"))
 
 
+def test_what_runs_when_the_time_is_up_is_cancelled(saved_models):
+    servable = Servable("kinds", 123, saved_models / "kinds" / "123")
+    raised, begun = [], threading.Event()
+
+    def run():
+        with servable.lease(), pytest.raises(RequestError) as error:
+            begun.set()
+            servable.answer("count", {"n": np.array([2_000_000_000], "int32")})
+        raised.append(error.value.code)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert begun.wait(20)
+    servable.close(seconds=0.5)
+    running.join(20)
+    assert raised == [Code.CANCELLED]
+
+
 def test_it_is_warmed_up_by_the_requests_that_it_brings(copy):
     write_warmup(copy, "upper", [Record("", texts("é", "b"), {}), Record("", texts(""), {})])
     assert Servable("upper", 3, copy).warmup_records == 2

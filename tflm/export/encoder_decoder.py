@@ -6,7 +6,7 @@ hypotheses of a text.
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -106,6 +106,7 @@ class EncoderDecoderModule(ServedModule):
     ):
         super().__init__(model.weights, freeze)
         self._output_weights = _output_weights(model) if freeze else {}
+        self._make_weights = functools.partial(_decoding_weights, model)
         self._encode: Any = functools.partial(model.encode, training=False)
         self._start = model.start
         self._model_decode = functools.partial(model.decode, training=False)
@@ -141,7 +142,7 @@ class EncoderDecoderModule(ServedModule):
         """The cache before the first token."""
         memory = self._encode(token_ids, padding_mask)  # (B, S, D)
         most = self.limits.max_length + len(self._target_start) - 1
-        return self._start(memory, padding_mask, most, token_ids)
+        return self._with_weights(self._start(memory, padding_mask, most, token_ids))
 
     def _generate(
         self,
@@ -216,6 +217,9 @@ class EncoderDecoderModule(ServedModule):
         attention = after.get("attention")
         return logits[:, skipped:], None if attention is None else attention[:, skipped:]
 
+    def _decoding_weights(self) -> Callable[[], dict[str, Any]] | None:
+        return self._make_weights() if self._constants is None else None
+
     def _sharing(self) -> Self:
         twin: Any = copy.copy(self)
         weights = self._weights()
@@ -228,13 +232,22 @@ class EncoderDecoderModule(ServedModule):
         return twin
 
 
-def _output_weights(model: EncoderDecoder) -> dict[str, Any]:
-    """The weights of the logits as NumPy arrays, by name, with a bias."""
+def _decoding_weights(model: EncoderDecoder) -> Callable[[], dict[str, Any]] | None:
+    """What gives the weights of a cache, or `None` if it has none."""
     one = tf.ones([1, 1], tf.int32)
     mask = tf.cast(one, tf.bool)
-    cache = model.start(model.encode(one, mask, training=False), mask, token_ids=one)
-    weights = cache.get("weights", {})
-    found = {name: value.numpy() for name, value in weights.items()}
+    nothing = tf.nest.map_structure(tf.zeros_like, model.encode(one, mask, training=False))
+
+    def make() -> dict[str, Any]:
+        return model.start(nothing, mask, token_ids=one).get("weights", {})
+
+    return make if make() else None
+
+
+def _output_weights(model: EncoderDecoder) -> dict[str, Any]:
+    """The weights of the logits as NumPy arrays, by name, with a bias."""
+    make = _decoding_weights(model)
+    found = {name: value.numpy() for name, value in make().items()} if make else {}
     if "output" in found and "bias" not in found:
         # Too small to change a logit, and not zero: a graph optimiser leaves out what adds zero,
         # and without a bias the rearranged weights are not kept (see `constants`).

@@ -62,7 +62,7 @@ class Int8Weights:
             `tf.function`s by name. What is to be saved with the module is changed to their
             variables.
         """
-        functions = {name: self._wrapped(f) for name, f in module.signatures().items()}
+        functions = {name: self._wrapped(f) for name, f in module.signatures(lay_out=False).items()}
         module._variables = self._variables
         return functions
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import tensorflow as tf
 
 from tflm.export.constants import Constants
+from tflm.export.laid_out import LaidOut
 
 ALL = "all"
 
@@ -36,6 +37,7 @@ class ServedModule(tf.Module, abc.ABC):
         self._variables = [weight.value for weight in weights]
         self._weights = lambda: weights
         self._asked: tuple[str, ...] | None = None
+        self._laid_out: LaidOut | None = None  # in what `signatures` makes
 
     def offer(self, names: str | Sequence[str] | None) -> Self:
         """Says which signatures there are to be; `serving_default` is always among them.
@@ -58,9 +60,19 @@ class ServedModule(tf.Module, abc.ABC):
         self._asked = None if asked is None else ("serving_default", *asked)
         return self
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions a server offers, by signature name; every tensor has a batch dimension."""
-        builders = self._sharing()._builders()
+    def signatures(self, lay_out: bool = True) -> dict[str, Any]:
+        """The functions a server offers, by signature name; every tensor has a batch dimension.
+
+        Args:
+            lay_out: whether weights are turned for decoding when the model is loaded, see
+                `tflm.export.laid_out`; not where something else stands for them.
+        """
+        served = self._sharing()
+        make = self._decoding_weights() if lay_out else None
+        if make is not None:
+            # Tracked here, with the weights; read there, for ours may still change.
+            self._tracked = served._laid_out = LaidOut(make)
+        builders = served._builders()
         asked = self.OFFERED if self._asked is None else self._asked
         functions = {name: build() for name, build in builders.items() if name in asked}
         if self._constants is not None:
@@ -73,6 +85,14 @@ class ServedModule(tf.Module, abc.ABC):
     def _sharing(self) -> Self:
         """The module with its parts as functions that all signatures call, see `sharing`."""
         return self
+
+    def _decoding_weights(self) -> Callable[[], dict[str, Any]] | None:
+        """What gives a cache's "weights", of a module that decodes, see `tflm.export.laid_out`."""
+        return None
+
+    def _with_weights(self, cache: dict[str, Any]) -> dict[str, Any]:
+        """A cache before the first token, with the weights that were laid out."""
+        return cache if self._laid_out is None else {**cache, "weights": self._laid_out.read()}
 
     @abc.abstractmethod
     def _builders(self) -> dict[str, Callable[[], Any]]:

@@ -91,7 +91,7 @@ class TextGenerator(ServedModule):
         freeze: bool = False,
     ):
         super().__init__(model.weights, freeze)
-        self._start = model.start
+        self._model_start = model.start
         self._model_decode = functools.partial(model.decode, training=False)
         self._model_call = functools.partial(model.call, training=False)
         self.vocab_size = model.config.vocab_size
@@ -130,6 +130,18 @@ class TextGenerator(ServedModule):
         found = self._continued(prompts, self.strategy, seed=seed)
         return {name: value[:count] for name, value in {**found, "truncated": cut}.items()}
 
+    def _start(self, padding_mask: Any) -> dict[str, Any]:
+        """The prompts' mask `(B, P)` -> the cache before the first token."""
+        return self._with_weights(self._model_start(padding_mask, self.context_length))
+
+    def _decoding_weights(self) -> Callable[[], dict[str, Any]] | None:
+        def make() -> dict[str, Any]:
+            with self._scope():
+                start = self._model_start(tf.ones([1, 1], tf.bool), self.context_length)
+            return start.get("weights", {})
+
+        return make if make() else None
+
     def _continued(
         self, prompts: Any, strategy: Any, max_lengths: Any = None, seed: Any = None
     ) -> dict[str, Any]:
@@ -137,7 +149,7 @@ class TextGenerator(ServedModule):
         prompt_ids, padding_mask = pad_left(prompts, self.pad_id)  # (B, P)
         generated = generate(
             self.decode,
-            self._start(padding_mask, self.context_length),
+            self._start(padding_mask),
             prompt_ids,
             strategy=strategy,
             limits=self.limits,
@@ -182,7 +194,7 @@ class TextGenerator(ServedModule):
         """What `prefill` and `decode_step` are made of."""
 
         def start() -> dict[str, Any]:
-            return self._start(tf.ones([1, 1], tf.bool), self.context_length)
+            return self._start(tf.ones([1, 1], tf.bool))
 
         return Stream(
             self.decode,
@@ -203,7 +215,7 @@ class TextGenerator(ServedModule):
         prompt_ids, padding_mask = pad_left(prompts, self.pad_id)  # (B, P)
         lengths = tf.cast(prompts.row_lengths(), tf.int32)  # (B,)
         found = stream.prefill(
-            self._start(padding_mask, self.context_length),
+            self._start(padding_mask),
             prompt_ids,
             lengths,
             tf.zeros_like(lengths) + self.limits.max_length,

@@ -58,7 +58,7 @@ class TokenEmbedding(keras.layers.Layer):
         """The vectors as output weights, `(D, V)` in the compute dtype.
 
         A product with the vectors as they lie, `(V, D)`, costs three times as much on a CPU; a
-        decoding loop turns them once.
+        decoding loop turns them once, and a served model once when it is loaded.
         """
         return ops.transpose(ops.cast(ops.convert_to_tensor(self.embeddings), self.compute_dtype))
 
@@ -67,12 +67,22 @@ class TokenEmbedding(keras.layers.Layer):
 
         Args:
             x: `(B, T, D)`.
-            output_weights: what `output_weights` returned, where it is at hand.
+            output_weights: what `output_weights` returned, where it is at hand, or a list of its
+                columns in blocks.
             bias: `(V,)`, added to the scores; or `None`.
         """
         weights = self.output_weights() if output_weights is None else output_weights
+        blocks = list(weights) if isinstance(weights, list | tuple) else [weights]
         flat = ops.reshape(ops.cast(x, self.compute_dtype), (-1, self.dim))  # (B * T, D)
-        scores = ops.matmul(flat, weights)  # (B * T, V)
-        if bias is not None:
-            scores = scores + ops.cast(bias, scores.dtype)
-        return unflatten(scores, x)  # (B, T, V)
+        scores, start = [], 0
+        for block in blocks:
+            score = ops.matmul(flat, block)
+            end = start + block.shape[-1]
+            if bias is not None:
+                # `ops.add`, not `+`: a product and its bias become one operation.
+                part = bias if len(blocks) == 1 else bias[start:end]
+                score = ops.add(score, ops.cast(part, score.dtype))
+            scores.append(score)
+            start = end
+        joined = scores[0] if len(blocks) == 1 else ops.concatenate(scores, axis=-1)  # (B * T, V)
+        return unflatten(joined, x)  # (B, T, V)

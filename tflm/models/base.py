@@ -147,7 +147,8 @@ class EncoderDecoder(Model):
     with every call: those of rank 4 are `(N, H, t, K)` and grow along `t`, the others keep their
     shape. The tensors under "memory" have `B` rows and never change; row `r` of `N` belongs to
     sentence `r // (N / B)`. Other keys hold what has no rows: under "weights" those laid out for
-    small products, "output" `(D, V)` and perhaps "bias" `(V,)` of the logits; and
+    small products, which depend on nothing that is read: "output" `(D, V)`, or a list of its
+    columns in blocks, and perhaps "bias" `(V,)` of the logits; and
     "rows_per_source", the integer `N / B` where the caller knows it, which may save work. With
     "step" set to `None` nothing is kept: training decodes the whole target in one call of the same
     `decode`. A model that copies from the source also leaves "overlap" `(N, T)`: how much of what

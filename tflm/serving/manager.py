@@ -45,15 +45,18 @@ class Manager:
     Args:
         models: gives the models to serve, at each look at the disk.
         observe: is told each version that has been loaded.
+        unload_seconds: that requests under way have when their version goes; no limit by default.
     """
 
     def __init__(
         self,
         models: Callable[[], Sequence[ModelConfig]],
         observe: Callable[[Servable], None] = lambda servable: None,
+        unload_seconds: float | None = None,
     ):
         self._models = models
         self._observe = observe
+        self._unload_seconds = unload_seconds
         self._versions: dict[str, dict[int, VersionStatus]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._lock = threading.Lock()  # of the two above
@@ -104,7 +107,7 @@ class Manager:
                     )
 
     def close(self) -> None:
-        """Unloads everything, once the requests under way are answered."""
+        """Unloads everything, once the requests under way are answered or their time is up."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -239,7 +242,7 @@ class Manager:
                 known = self._versions[name][version]
                 servable, known.servable, known.state = known.servable, None, "UNLOADING"
             if servable is not None:
-                servable.close()
+                servable.close(self._unload_seconds)
             self._change(known, state="END")
             _log.info("Model %s version %d is unloaded.", name, version)
 

@@ -124,10 +124,14 @@ class Servable(Session):
             self._leases -= 1
             self._released.notify_all()
 
-    def close(self) -> None:
-        """Unloads it, once the requests that hold it are answered."""
+    def close(self, seconds: float | None = None) -> None:
+        """Unloads it, once the requests that hold it are answered.
+
+        Args:
+            seconds: how long they have; those that still run then are cancelled.
+        """
         with self._released:
-            self._released.wait_for(lambda: not self._leases)
+            self._released.wait_for(lambda: not self._leases, seconds)
         self._session.close()
 
     def _warm_up(self, path: pathlib.Path) -> int:

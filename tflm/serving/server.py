@@ -32,7 +32,8 @@ class Limits:
         request_bytes: of a body, as it is sent and unzipped; of a gRPC message.
         rest_timeout_ms: milliseconds that a model may take for a request over REST. Over gRPC the
             client's deadline holds.
-        shutdown_seconds: that requests under way have when the server ends.
+        shutdown_seconds: that requests under way have when the server ends, or when their version
+            goes; then they are cancelled.
     """
 
     request_bytes: int = 64 * 2**20
@@ -79,7 +80,7 @@ class Server:
         self._limits = limits or Limits()
         self._poll_seconds = poll_seconds
         self.metrics = Metrics()
-        self.manager = Manager(models, self._observe)
+        self.manager = Manager(models, self._observe, self._limits.shutdown_seconds)
         self._roots = _roots(models())
         self._load(models())
         self._batcher = None
@@ -117,9 +118,9 @@ class Server:
         self._close_models()
 
     def _close_models(self) -> None:
+        self.manager.close()  # first: it cancels what a batch may wait for
         if self._batcher is not None:
             self._batcher.close()
-        self.manager.close()
 
     def __enter__(self) -> "Server":
         self.start()
@@ -163,7 +164,7 @@ class Server:
         self.metrics.warmup_latency.add(microseconds, servable.name, "OK")
 
     def _allow(self, model: ModelConfig) -> None:
-        """A client may choose among the directories that are served, and name no other."""
+        """A client may name what lies beside a served model or below it, and nothing else."""
         path = model.base_path.resolve()
         if not any(path.is_relative_to(root) for root in self._roots):
             raise ValueError(
