@@ -17,10 +17,11 @@ with every core, and they run in turn:
 PyTorch and CTranslate2 get virtual environments of their own (see benchmarks/environments.py); set
 PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu to spare a gigabyte of CUDA. Before it is
 timed, each float32 side must write the same tokens, greedily. A side that takes twice as long as
-another of its library in the first round stays out of the others. Printed for each cell: medians
-over the rounds, shares of what the machine can do (benchmarks/limits.py; products and weights of
-one byte have no rate, "-"), and how many times as long as our best and our default each side takes:
-medians of the ratios in each round.
+another of its library in the first round stays out of the others, and `--leave-out "Hugging Face
+bfloat16"` spares what takes minutes a call on a processor without bfloat16. Printed for each cell:
+medians over the rounds, shares of what the machine can do (benchmarks/limits.py; products and
+weights of one byte have no rate, "-"), and how many times as long as our best and our default each
+side takes: medians of the ratios in each round.
 """
 
 import argparse
@@ -36,7 +37,18 @@ import tempfile
 from typing import Any
 
 import limits
-from decode_cells import CELLS, NETWORKS, OURS, PEERS, Cell, Network, cells_named, library, verdicts
+from decode_cells import (
+    CELLS,
+    NETWORKS,
+    OURS,
+    PEERS,
+    SETTINGS,
+    Cell,
+    Network,
+    cells_named,
+    library,
+    verdicts,
+)
 from decode_report import agreement, dtype_of, summary, table, verdict_line, versions_line
 from decode_sides import EXPORTS, Sides
 from environments import DEFAULT
@@ -132,6 +144,19 @@ def write(result: dict[str, Any], path: pathlib.Path) -> None:
     beside.replace(path)
 
 
+def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends the command where options contradict each other, and finds the cells that are named."""
+    if options.rounds < 2:
+        parser.error("--rounds must be at least 2")
+    for peer in options.peers:
+        if all(f"{peer} {setting}" in options.leave_out for setting in SETTINGS[peer]):
+            parser.error(f"--leave-out must leave a side of each peer. Received: none of {peer}")
+    try:
+        options.cells = cells_named(options.cells, MOST_ROWS)
+    except ValueError as error:
+        parser.error(str(error))
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     about, _, more = (__doc__ or "").partition("\n")
@@ -149,6 +174,15 @@ def parsed() -> argparse.Namespace:
     )
     add("--rounds", type=int, default=5, help="in which the sides run in turn (default: 5)")
     add("--peers", nargs="+", default=PEERS, choices=PEERS, help="(default: all)")
+    sides = [f"{peer} {setting}" for peer in PEERS for setting in SETTINGS[peer]]
+    add(
+        "--leave-out",
+        nargs="+",
+        choices=sides,
+        default=[],
+        metavar="SIDE",
+        help=f"any of {', '.join(sides)} (default: none)",
+    )
     ours = ("default", "bfloat16", "bfloat16 frozen", "w8a8")
     add(
         "--ours",
@@ -179,12 +213,7 @@ def parsed() -> argparse.Namespace:
         help="fail unless the targets of these cells and peers are met: TARGETS in decode_cells.py",
     )
     options = parser.parse_args()
-    if options.rounds < 2:
-        parser.error("--rounds must be at least 2")
-    try:
-        options.cells = cells_named(options.cells, MOST_ROWS)
-    except ValueError as error:
-        parser.error(str(error))
+    check_options(parser, options)
     return options
 
 

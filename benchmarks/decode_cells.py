@@ -12,7 +12,12 @@ from typing import Any
 from rounds import median_ratio
 
 OURS = "tflm"
-PEERS = ("Hugging Face", "CTranslate2", "KerasHub")
+SETTINGS = {
+    "Hugging Face": ("float32", "bfloat16"),
+    "CTranslate2": ("float32", "int8"),
+    "KerasHub": ("float32", "float32 XLA", "bfloat16", "bfloat16 XLA"),
+}
+PEERS = tuple(SETTINGS)
 Seconds = Mapping[str, Sequence[float]]  # of each round, by side: "KerasHub float32 XLA"
 
 

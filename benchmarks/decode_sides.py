@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from decode_cells import OURS, Network
+from decode_cells import OURS, SETTINGS, Network
 from environments import environment
 from sides import Side, script_environment
 
@@ -26,7 +26,8 @@ class Sides:
         beams: 1 for greedy.
         rows: token ids of the sources or prompts.
         folder: where models of the network are, or are to be written.
-        options: `ours`, names of exports; `environments`, the folder of the virtual ones.
+        options: `ours`, names of exports; `leave_out`, names of peers' sides that are not to run;
+            `environments`, the folder of the virtual ones.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Sides:
         with contextlib.ExitStack() as stack:
             for setting, python, script, settings in found:
                 name, command = f"{of} {setting}", [str(python), str(HERE / "peers" / script)]
+                if name in self.options.leave_out:
+                    continue
                 given = {**self.settings, "rows": self.rows, **settings}
                 sides[name] = stack.enter_context(Side(name, command, given))
                 about["versions"].update(sides[name].info)
@@ -103,7 +106,7 @@ class Sides:
 
     def _hugging_face(self) -> Iterator[tuple]:
         python = environment("torch", self.options.environments)
-        for dtype in ("float32", "bfloat16"):
+        for dtype in SETTINGS["Hugging Face"]:
             yield dtype, python, "torch_decode.py", {"dtype": dtype}
 
     def _ctranslate2(self) -> Iterator[tuple]:
@@ -113,13 +116,12 @@ class Sides:
             part = model.with_suffix(".part")
             self.make(python, "ctranslate2_decode_model.py", ctranslate2=str(part))
             part.rename(model)
-        for dtype in ("float32", "int8"):
+        for dtype in SETTINGS["CTranslate2"]:
             settings = {"dtype": dtype, "ctranslate2": str(model)}
             yield dtype, python, "ctranslate2_decode.py", settings
 
     def _keras_hub(self) -> Iterator[tuple]:
-        for dtype in ("float32", "bfloat16"):
-            for jit_compile in (False, True):
-                name = f"{dtype} XLA" if jit_compile else dtype
-                settings = {"dtype": dtype, "jit_compile": jit_compile}
-                yield name, sys.executable, "keras_hub_decode.py", settings
+        for name in SETTINGS["KerasHub"]:
+            dtype, _, xla = name.partition(" ")
+            settings = {"dtype": dtype, "jit_compile": xla == "XLA"}
+            yield name, sys.executable, "keras_hub_decode.py", settings

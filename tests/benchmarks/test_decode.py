@@ -89,6 +89,11 @@ def test_results_take_the_place_of_old_ones(decode, tmp_path):
         (["--rounds", "1"], "--rounds must be at least 2"),
         (["--cells", "gpt2/257/greedy"], "a batch of at most 256"),
         (["--peers", "fairseq"], "invalid choice: 'fairseq'"),
+        (["--leave-out", "CTranslate2 int4"], "invalid choice: 'CTranslate2 int4'"),
+        (
+            ["--leave-out", "CTranslate2 int8", "CTranslate2 float32"],
+            "--leave-out must leave a side of each peer. Received: none of CTranslate2",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_refused(decode, monkeypatch, capsys, given, said):
@@ -105,6 +110,52 @@ def test_the_command_explains_itself(decode, monkeypatch, capsys):
     said = " ".join(capsys.readouterr().out.split())
     for word in ("PIP_EXTRA_INDEX_URL", "marian/128/beam4", "gpt2/32/greedy", "--check"):
         assert word in said
+
+
+def test_sides_of_a_peer_that_does_not_run_may_all_be_left_out(decode, monkeypatch):
+    left_out = ["CTranslate2 int8", "CTranslate2 float32"]
+    given = ["--leave-out", *left_out, "--peers", "KerasHub"]
+    monkeypatch.setattr(sys, "argv", ["decode.py", *given])
+    options = decode.parsed()
+    assert options.leave_out == left_out and options.peers == ["KerasHub"]
+
+
+@pytest.mark.parametrize("peer", ["Hugging Face", "CTranslate2", "KerasHub"])
+def test_a_side_that_is_left_out_is_not_started(decode, tmp_path, monkeypatch, peer):
+    started = []
+
+    class Started:
+        info = {"version": "1"}
+
+        def __init__(self, name, command, settings):
+            started.append((name, settings["dtype"], settings.get("jit_compile")))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def peak_bytes(self):
+            return 7
+
+    sides = importlib.import_module("decode_sides")
+    monkeypatch.setattr(sides, "Side", Started)
+    monkeypatch.setattr(sides, "environment", lambda name, folder: folder / name)
+    settings = importlib.import_module("decode_cells").SETTINGS[peer]
+    left_out = f"{peer} {settings[-1]}"
+    options = argparse.Namespace(ours=[], environments=tmp_path, leave_out=[left_out])
+    network = importlib.import_module("decode_cells").NETWORKS["gpt2"]
+    (tmp_path / "ctranslate2").mkdir()
+    about = {"versions": {}, "peak_bytes": {}}
+    with sides.Sides(network, 1, [], tmp_path, options).running(peer, about) as running:
+        assert list(running) == [name for name, *_ in started]
+    xla = {"float32": False, "float32 XLA": True, "bfloat16": False}
+    assert started == [
+        (f"{peer} {name}", name.split()[0], xla[name] if peer == "KerasHub" else None)
+        for name in settings[:-1]
+    ]
+    assert about["peak_bytes"] == dict.fromkeys(running, 7)
 
 
 def test_a_script_that_cannot_write_its_model_is_told(decode, tmp_path, monkeypatch):
